@@ -1,0 +1,284 @@
+use std::sync::Arc;
+
+use halo2_proofs::{
+    circuit::{Cell as HaloCell, Layouter, Region, SimpleFloorPlanner, Value},
+    halo2curves::{bn256::Fr, ff::PrimeField},
+    plonk::{Any, Circuit, Column, ConstraintSystem, Error},
+};
+use vouch_graph::int::{IntGraph, Visibility, Word};
+
+use crate::{
+    column::{AdviceColumn as A, FixedColumn as F},
+    config::{VouchConfig, WeightLane},
+    error::CircuitError,
+    layout::{Blank, Cell, Hints, Honest, LIMB_COLUMNS, Layout, field},
+    lower::lay_out,
+    plan::CircuitPlan,
+    second_phase::{self, ChallengeValues, table_row},
+    shape::Shape,
+};
+
+/// The halo2 circuit of one model, with or without a witness.
+#[derive(Debug, Clone)]
+pub struct ModelCircuit {
+    pub(crate) plan: Arc<CircuitPlan>,
+    pub(crate) layout: Arc<Layout>,
+    outputs: Vec<Vec<i64>>,
+    /// Changes to the columns that no layout holds.
+    #[cfg(test)]
+    pub(crate) meddling: crate::tests::Meddling,
+}
+
+impl ModelCircuit {
+    /// The circuit without a witness, for keys.
+    ///
+    /// # Errors
+    /// Where the graph is malformed or is not the plan's.
+    pub fn for_keys(graph: &IntGraph, plan: Arc<CircuitPlan>) -> Result<Self, CircuitError> {
+        let zeros: Vec<Vec<i64>> = graph.inputs.iter().map(|p| vec![0; graph.tensor(p.tensor).len()]).collect();
+        Self::with_hints(graph, plan, &zeros, &mut Blank)
+    }
+
+    /// The circuit with the witness of one inference.
+    ///
+    /// `inputs` are the quantised inputs in the graph's order.
+    ///
+    /// # Errors
+    /// Where an input or an intermediate value is outside the range that the circuit bounds, naming
+    /// the node.
+    pub fn with_witness(graph: &IntGraph, plan: Arc<CircuitPlan>, inputs: &[Vec<i64>]) -> Result<Self, CircuitError> {
+        Self::with_hints(graph, plan, inputs, &mut Honest)
+    }
+
+    /// The circuit with a witness whose hints pass through `hints`.
+    ///
+    /// # Errors
+    /// As [`Self::with_witness`].
+    pub fn with_hints(
+        graph: &IntGraph,
+        plan: Arc<CircuitPlan>,
+        inputs: &[Vec<i64>],
+        hints: &mut dyn Hints,
+    ) -> Result<Self, CircuitError> {
+        let shape = &plan.shape;
+        let (layout, outputs) = lay_out(graph, shape.weight_lanes, shape.weight_offset(), inputs, hints)?;
+        if layout.value_rows != plan.value_rows || layout.weight_rows != plan.weight_rows {
+            return Err(CircuitError::PlanMismatch {
+                what: format!(
+                    "it has {} value rows and {} weight rows, the plan {} and {}",
+                    layout.value_rows, layout.weight_rows, plan.value_rows, plan.weight_rows
+                ),
+            });
+        }
+        Ok(Self {
+            plan,
+            layout: Arc::new(layout),
+            outputs,
+            #[cfg(test)]
+            meddling: Default::default(),
+        })
+    }
+
+    /// Quantised outputs of the witness, in the graph's order.
+    #[must_use]
+    pub fn outputs(&self) -> &[Vec<i64>] {
+        &self.outputs
+    }
+
+    /// Rows that logUp sums over, without the last.
+    fn run(&self) -> usize {
+        self.plan.usable_rows - 1
+    }
+
+    fn assign_fixed(&self, region: &mut Region<'_, Fr>, config: &VouchConfig) {
+        let layout = &self.layout;
+        for (kind, cells) in F::ALL.into_iter().zip(&layout.fixed) {
+            let Some(column) = config.fixed(kind) else { continue };
+            for (row, value) in cells.iter().enumerate().filter(|(_, value)| **value != 0) {
+                region.assign_fixed(column, row, field(*value));
+            }
+        }
+        let table = [F::TableIn, F::TableOut, F::TableTag].map(|kind| config.fixed(kind));
+        for row in 0..layout.table_rows() {
+            for (column, value) in table.into_iter().zip(table_row(layout, row)) {
+                if let Some(column) = column {
+                    region.assign_fixed(column, row, field(value));
+                }
+            }
+        }
+        if let Some(column) = config.fixed(F::Run) {
+            for row in 0..self.run() {
+                region.assign_fixed(column, row, Fr::one());
+            }
+        }
+        if let Some(column) = config.fixed(F::Ends) {
+            for row in [0, self.run()] {
+                region.assign_fixed(column, row, Fr::one());
+            }
+        }
+    }
+
+    fn assign_lanes(&self, region: &mut Region<'_, Fr>, config: &VouchConfig) {
+        for (lane, cells) in config.lanes.iter().zip(&self.layout.lanes) {
+            for (row, weight) in cells.iter().enumerate() {
+                let weight = Fr::from(*weight);
+                match *lane {
+                    WeightLane::Private(column) => {
+                        region.assign_advice(column, row, Value::known(weight));
+                    }
+                    WeightLane::Public(column) => {
+                        region.assign_fixed(column, row, weight);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Assigns the first phase; the multiplicities are returned for the second.
+    fn assign_first_phase(&self, region: &mut Region<'_, Fr>, config: &VouchConfig) -> Vec<Fr> {
+        let layout = &self.layout;
+        let mut assign = |kind: A, row: usize, value: Fr| {
+            #[cfg(test)]
+            let value = self.meddling.first_phase_cell(kind, row).unwrap_or(value);
+            if let Some(column) = config.advice(kind) {
+                region.assign_advice(column, row, Value::known(value));
+            }
+        };
+        for (kind, cells) in [A::P, A::Q, A::Acc, A::Y].into_iter().zip(&layout.advice) {
+            for (row, value) in cells.iter().enumerate() {
+                assign(kind, row, *value);
+            }
+        }
+        for (row, limbs) in layout.limbs.iter().enumerate() {
+            for (kind, limb) in LIMB_COLUMNS.into_iter().zip(limbs) {
+                assign(kind, row, field(i128::from(*limb)));
+            }
+        }
+        let multiplicities: Vec<Fr> = second_phase::multiplicities(layout).into_iter().map(Fr::from).collect();
+        #[cfg(test)]
+        let multiplicities = self.meddling.multiplicities(multiplicities);
+        for (row, value) in multiplicities.iter().enumerate() {
+            assign(A::Multiplicity, row, *value);
+        }
+        multiplicities
+    }
+
+    fn copy_cells(&self, region: &mut Region<'_, Fr>, config: &VouchConfig) {
+        let halo = |cell: Cell| {
+            config.advice(cell.column).map(|column| HaloCell { row_offset: cell.row, column: column.into() })
+        };
+        for (left, right) in &self.layout.copies {
+            if let (Some(left), Some(right)) = (halo(*left), halo(*right)) {
+                region.constrain_equal(left, right);
+            }
+        }
+        let instance: Column<Any> = config.instance.into();
+        for (index, cell) in self.layout.instances.iter().enumerate() {
+            if let Some(cell) = halo(*cell) {
+                // Instance 0 is the context: absorbed by the transcript, read by no gate.
+                region.constrain_equal(cell, HaloCell { row_offset: index + 1, column: instance });
+            }
+        }
+    }
+
+    fn assign_second_phase(
+        &self,
+        region: &mut Region<'_, Fr>,
+        config: &VouchConfig,
+        multiplicities: &[Fr],
+        challenges: &ChallengeValues,
+    ) {
+        let columns =
+            second_phase::compute(&self.layout, &config.shape, multiplicities, challenges, self.plan.usable_rows);
+        #[cfg(test)]
+        let columns = self.meddling.second_phase(columns, challenges);
+        for kind in A::ALL.into_iter().filter(|kind| kind.is_second_phase()) {
+            let Some(column) = config.advice(kind) else { continue };
+            for (row, value) in columns.column(kind).iter().enumerate() {
+                region.assign_advice(column, row, Value::known(*value));
+            }
+        }
+    }
+}
+
+/// Values of the shape's challenges; `None` before they are drawn.
+fn challenge_values(region: &Region<'_, Fr>, config: &VouchConfig) -> Option<ChallengeValues> {
+    let challenges = config.challenges;
+    let get = |challenge: Option<_>| {
+        let value = challenge.map_or_else(|| Value::known(Fr::zero()), |challenge| region.get_challenge(challenge));
+        let mut known = None;
+        value.map(|value| known = Some(value));
+        known
+    };
+    Some(ChallengeValues {
+        outputs: get(challenges.outputs)?,
+        positions: get(challenges.positions)?,
+        lookup: get(Some(challenges.lookup))?,
+        tuple: get(challenges.tuple)?,
+        tag: get(challenges.tag)?,
+    })
+}
+
+impl Circuit<Fr> for ModelCircuit {
+    type Config = VouchConfig;
+    type FloorPlanner = SimpleFloorPlanner;
+    type Params = Shape;
+
+    fn params(&self) -> Shape {
+        self.plan.shape.clone()
+    }
+
+    fn without_witnesses(&self) -> Self {
+        self.clone()
+    }
+
+    fn configure_with_params(meta: &mut ConstraintSystem<Fr>, shape: Shape) -> VouchConfig {
+        VouchConfig::configure(meta, shape)
+    }
+
+    fn configure(meta: &mut ConstraintSystem<Fr>) -> VouchConfig {
+        VouchConfig::configure(meta, Shape::default())
+    }
+
+    fn synthesize(&self, config: VouchConfig, mut layouter: impl Layouter<Fr>) -> Result<(), Error> {
+        layouter.assign_region(
+            || "model",
+            |mut region| {
+                self.assign_fixed(&mut region, &config);
+                self.assign_lanes(&mut region, &config);
+                let multiplicities = self.assign_first_phase(&mut region, &config);
+                self.copy_cells(&mut region, &config);
+                region.next_phase();
+                if let Some(challenges) = challenge_values(&region, &config) {
+                    self.assign_second_phase(&mut region, &config, &multiplicities, &challenges);
+                }
+                Ok(())
+            },
+        )
+    }
+}
+
+/// The instance column of a statement: context, public inputs' words, public outputs' words.
+///
+/// # Errors
+/// Where a value does not fit its packing.
+pub fn instance_values(
+    graph: &IntGraph,
+    context: Fr,
+    inputs: &[Vec<i64>],
+    outputs: &[Vec<i64>],
+) -> Result<Vec<Fr>, CircuitError> {
+    let mut instances = vec![context];
+    let ports = graph.inputs.iter().zip(inputs).chain(graph.outputs.iter().zip(outputs));
+    for (port, values) in ports.filter(|(port, _)| port.visibility == Visibility::Public) {
+        instances.extend(port.packing.pack(values)?.iter().map(word_to_field));
+    }
+    Ok(instances)
+}
+
+/// A word is below `2^248`, so every word is a canonical field element.
+fn word_to_field(word: &Word) -> Fr {
+    let mut repr = *word;
+    repr.reverse();
+    Option::from(Fr::from_repr(repr)).unwrap_or_default()
+}

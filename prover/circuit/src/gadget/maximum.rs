@@ -1,0 +1,28 @@
+//! Maximum of a group, by a running maximum.
+//!
+//! Row `i`: `p = a_i`, `q = M_(i-1)`, accumulator `2^16 (a_i - M_(i-1))`, rescaled in mode max:
+//! `y = M_i = max(M_(i-1), a_i)`. Elements differ by less than `2^16`. Cost: a row an element
+//! after the first. Unique by the rescale's argument; on a tie both branches give the same value.
+
+use super::{
+    arith::Coefs,
+    rescale::{Mode, SHIFT},
+};
+use crate::{
+    error::CircuitError,
+    layout::{Builder, Num},
+};
+
+impl Builder<'_> {
+    /// The largest of `values`, of which there is at least one.
+    pub(crate) fn maximum(&mut self, values: &[Num]) -> Result<Num, CircuitError> {
+        let Some((first, rest)) = values.split_first() else {
+            return Err(self.malformed("maximum of nothing"));
+        };
+        rest.iter().try_fold(*first, |best, value| {
+            let unit = 1i128 << SHIFT;
+            self.arith_row(Some(*value), Some(best), Coefs { p: unit, q: -unit, ..Coefs::default() })?;
+            self.rescale_last(Mode::Max(best))
+        })
+    }
+}

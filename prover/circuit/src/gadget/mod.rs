@@ -1,0 +1,11 @@
+//! One gadget a file: the gates it adds and the rows it lays out.
+
+pub(crate) mod arith;
+pub(crate) mod divide;
+pub(crate) mod function;
+pub(crate) mod input;
+pub(crate) mod linear;
+pub(crate) mod lookup;
+pub(crate) mod maximum;
+pub(crate) mod pack;
+pub(crate) mod rescale;

@@ -1,0 +1,35 @@
+//! Gadgets, layout planner and the halo2 circuit of an integer graph.
+//!
+//! [`Plan::choose`] picks the size and the shape of the circuit, [`ModelCircuit`] is the halo2
+//! circuit itself. A circuit accepts exactly the traces that
+//! [`vouch_graph`]'s reference executor produces.
+//!
+//! The layout has two units that share rows. The **value unit** holds one computed value a row:
+//! operands `p`, `q`, their accumulator, the value `y` and the byte limbs that bound it. The
+//! **weight unit** holds the weights in lanes and evaluates each row of a weight matrix at a
+//! challenge. A linear layer is one polynomial identity between the two, so its cost follows the
+//! size of the tensors and not the number of multiplications.
+
+mod circuit;
+mod column;
+mod config;
+mod cost;
+mod error;
+mod gadget;
+mod layout;
+mod lower;
+mod plan;
+mod second_phase;
+mod shape;
+
+pub use circuit::{ModelCircuit, instance_values};
+pub use column::{AdviceColumn, FixedColumn};
+pub use config::VouchConfig;
+pub use cost::{Cost, Prediction};
+pub use error::CircuitError;
+pub use layout::{Cell, HintSite, Hints, Honest, Layout, Num};
+pub use plan::{CircuitPlan, PlanOptions};
+pub use shape::{Shape, WeightPlacement};
+
+#[cfg(test)]
+mod tests;

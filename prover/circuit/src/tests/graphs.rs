@@ -1,0 +1,203 @@
+//! Graphs of one operation each, with inputs that reach its edge cases.
+
+use vouch_graph::int::{
+    Conv2d, INTERPOLATION_POINTS, IntGraph, IntNode, IntOp, IntTensor, Interval, LinearShape, Packing, Param, Port,
+    Rescale, RescaleKind, ScaleExp, Source, TensorId, Visibility,
+};
+
+/// A graph under construction.
+pub(crate) struct Draft {
+    graph: IntGraph,
+}
+
+impl Draft {
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            graph: IntGraph {
+                name: name.to_owned(),
+                tensors: Vec::new(),
+                params: Vec::new(),
+                nodes: Vec::new(),
+                inputs: Vec::new(),
+                outputs: Vec::new(),
+            },
+        }
+    }
+
+    fn tensor(&mut self, name: &str, len: usize, range: Interval) -> TensorId {
+        self.graph.tensors.push(IntTensor {
+            name: name.to_owned(),
+            shape: vec![len],
+            exponent: ScaleExp(0),
+            range,
+        });
+        TensorId(self.graph.tensors.len() - 1)
+    }
+
+    pub(crate) fn input(&mut self, len: usize, bits: u32) -> TensorId {
+        let tensor = self.tensor("input", len, Interval::signed(bits));
+        let packing = Packing::dense(bits);
+        self.graph.inputs.push(Port { tensor, visibility: Visibility::Public, packing });
+        tensor
+    }
+
+    pub(crate) fn param(&mut self, values: Vec<i64>) -> usize {
+        self.graph.params.push(Param { name: "weight".to_owned(), values, exponent: ScaleExp(0) });
+        self.graph.params.len() - 1
+    }
+
+    pub(crate) fn node(&mut self, op: IntOp, inputs: &[TensorId], len: usize) -> TensorId {
+        let output = self.tensor("value", len, Interval::signed(30));
+        let name = format!("node_{}", self.graph.nodes.len());
+        self.graph.nodes.push(IntNode { name, op, inputs: inputs.to_vec(), output });
+        output
+    }
+
+    pub(crate) fn output(mut self, tensor: TensorId) -> IntGraph {
+        let packing = Packing::dense(32);
+        self.graph.outputs.push(Port { tensor, visibility: Visibility::Public, packing });
+        self.graph
+    }
+}
+
+pub(crate) const SIGNED: RescaleKind = RescaleKind::Signed;
+pub(crate) const RELU: RescaleKind = RescaleKind::Relu;
+
+/// Weights in `[-range, range)` that look arbitrary and never change.
+pub(crate) fn weights(len: usize, range: i64) -> Vec<i64> {
+    (0..len as i64).map(|i| (i * 7919 + 104_729).rem_euclid(2 * range) - range).collect()
+}
+
+/// A case: a graph of one operation and inputs for it.
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) graph: IntGraph,
+    pub(crate) inputs: Vec<Vec<i64>>,
+}
+
+fn unary(name: &'static str, op: IntOp, input: Vec<i64>, len: usize) -> Case {
+    let mut draft = Draft::new(name);
+    let x = draft.input(input.len(), 16);
+    let y = draft.node(op, &[x], len);
+    Case { name, graph: draft.output(y), inputs: vec![input] }
+}
+
+fn binary(name: &'static str, op: IntOp, a: Vec<i64>, b: Vec<i64>, len: usize) -> Case {
+    let mut draft = Draft::new(name);
+    let (x, z) = (draft.input(a.len(), 16), draft.input(b.len(), 16));
+    let y = draft.node(op, &[x, z], len);
+    Case { name, graph: draft.output(y), inputs: vec![a, b] }
+}
+
+pub(crate) fn dense(rows: usize, inner: usize, width: usize, kind: RescaleKind, bias: bool) -> Case {
+    let mut draft = Draft::new("dense");
+    let x = draft.input(rows * inner, 16);
+    let weight = draft.param(weights(inner * width, 3000));
+    let bias = bias.then(|| draft.param(weights(width, 1 << 20)));
+    let op = IntOp::Linear {
+        shape: LinearShape::Dense { rows, inner },
+        width,
+        weight,
+        bias,
+        rescale: Rescale { shift: 14, kind },
+    };
+    let y = draft.node(op, &[x], rows * width);
+    Case { name: "dense", graph: draft.output(y), inputs: vec![weights(rows * inner, 900)] }
+}
+
+pub(crate) fn convolution() -> Case {
+    let mut draft = Draft::new("convolution");
+    let geometry = Conv2d {
+        channels: 2,
+        first_channel: 0,
+        input: [5, 4],
+        output: [3, 4],
+        kernel: [3, 3],
+        stride: [2, 1],
+        dilation: [1, 1],
+        pad_before: [1, 1],
+    };
+    let shape = LinearShape::Conv2d(geometry);
+    let (inner, positions, width) = (shape.inner(), shape.positions(), 3);
+    let x = draft.input(2 * 5 * 4, 16);
+    let weight = draft.param(weights(inner * width, 500));
+    let bias = Some(draft.param(weights(width, 100_000)));
+    let op = IntOp::Linear { shape, width, weight, bias, rescale: Rescale { shift: 9, kind: RELU } };
+    let y = draft.node(op, &[x], positions * width);
+    Case { name: "convolution", graph: draft.output(y), inputs: vec![weights(40, 700)] }
+}
+
+/// A table whose values are large, small, equal and negative.
+pub(crate) fn table() -> Vec<i64> {
+    (0..INTERPOLATION_POINTS as i64).map(|i| (i * i * 3) % 4001 - 2000 + 40 * i).collect()
+}
+
+/// Every operation, with edge cases among its inputs.
+pub(crate) fn all() -> Vec<Case> {
+    let edges = vec![0, 1, -1, 2, -2, 127, 128, -128, 255, 256, 32767, -32768, 16384, -16384, 3, -3];
+    let twins: Vec<i64> = edges.iter().rev().copied().collect();
+    let n = edges.len();
+    let rescale = |shift, kind| Rescale { shift, kind };
+    let halves: Vec<i64> = edges.iter().map(|v| v / 2).collect();
+    vec![
+        dense(1, 6, 5, RELU, true),
+        dense(1, 4, 1, SIGNED, false),
+        dense(3, 4, 2, SIGNED, true),
+        convolution(),
+        binary("add_exact", IntOp::Add { ca: 1, cb: -1, c: 5, rescale: Rescale::EXACT }, edges.clone(), twins.clone(), n),
+        binary("add_rounded", IntOp::Add { ca: 3, cb: 5, c: 0, rescale: rescale(4, SIGNED) }, edges.clone(), twins.clone(), n),
+        binary("multiply", IntOp::Mul { c: 1, rescale: rescale(15, RELU) }, edges.clone(), twins, n),
+        unary("relu", IntOp::Affine { scale: vec![1], offset: vec![0], rescale: rescale(0, RELU) }, edges.clone(), n),
+        unary(
+            "affine",
+            IntOp::Affine {
+                scale: (0..n as i64).map(|i| i - 8).collect(),
+                offset: (0..n as i64).map(|i| 1000 * i).collect(),
+                rescale: rescale(3, SIGNED),
+            },
+            weights(n, 2000),
+            n,
+        ),
+        unary("mean", IntOp::Sum { group: 4, c: 1, rescale: rescale(2, SIGNED) }, edges.clone(), n / 4),
+        unary("sum_of_odd_length", IntOp::Sum { group: 5, c: 3, rescale: Rescale::EXACT }, weights(15, 3000), 3),
+        binary(
+            "matrix_product",
+            IntOp::MatMul { rows: 2, inner: 3, cols: 2, rescale: rescale(10, SIGNED) },
+            weights(6, 2000),
+            weights(6, 1500),
+            4,
+        ),
+        unary("maximum", IntOp::Max { group: 4 }, edges.clone(), n / 4),
+        unary(
+            "function",
+            IntOp::Function { name: "test".to_owned(), table: table(), rescale: rescale(8, SIGNED) },
+            edges.clone(),
+            n,
+        ),
+        binary(
+            "divide",
+            IntOp::Div { shift: 8 },
+            vec![0, 1, 2, 3, 99, 100, 32767, 5],
+            vec![1, 1, 3, 2, 100, 32767, 32767, 10],
+            8,
+        ),
+        {
+            let mut draft = Draft::new("view");
+            let x = draft.input(n, 16);
+            let sources =
+                (0..n as u32).rev().map(|i| Source::Element(0, i)).chain([Source::Constant(-77), Source::Constant(9)]);
+            let y = draft.node(IntOp::View { sources: sources.collect() }, &[x], n + 2);
+            Case { name: "view", graph: draft.output(y), inputs: vec![halves] }
+        },
+        {
+            let mut draft = Draft::new("wide_input");
+            let x = draft.input(5, 24);
+            let y = draft.node(IntOp::Affine { scale: vec![1], offset: vec![1], rescale: Rescale::EXACT }, &[x], 5);
+            Case {
+                name: "wide_input",
+                graph: draft.output(y),
+                inputs: vec![vec![0, -1, (1 << 23) - 1, -(1 << 23), 887_272]],
+            }
+        },
+    ]
+}

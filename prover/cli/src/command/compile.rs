@@ -1,0 +1,212 @@
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, ValueEnum};
+use vouch_circuit::{CircuitPlan, PlanOptions, WeightPlacement};
+use vouch_graph::{
+    calibrate::calibrate,
+    data,
+    float::FloatGraph,
+    import::{ImportOptions, OnnxModel},
+    int::{IntGraph, Visibility},
+    quantise::{QuantiseOptions, quantise},
+    report::{Report as Accuracy, report as accuracy},
+};
+
+use crate::{
+    failure::Failure,
+    model_dir::{ModelDir, write_json},
+    report::{Report, bytes, count},
+};
+
+/// Quantise an ONNX model and plan its circuit.
+#[derive(Debug, Args)]
+pub(crate) struct Compile {
+    #[command(flatten)]
+    source: Source,
+    /// Data to measure the error on; the calibration data by default.
+    #[arg(long)]
+    test: Option<PathBuf>,
+    /// Folder to write; the model's name by default.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Refuse a model whose largest error against the float model is above this.
+    #[arg(long)]
+    max_error: Option<f64>,
+    /// Refuse a classifier that agrees with the float model on fewer samples than this share.
+    #[arg(long)]
+    min_agreement: Option<f64>,
+}
+
+/// A model and how to quantise and place it.
+#[derive(Debug, Args)]
+pub(crate) struct Source {
+    /// The ONNX file.
+    model: PathBuf,
+    /// Samples of real inputs: JSON by name, EZKL's JSON, or `.npz`.
+    #[arg(long)]
+    pub(crate) calibrate: PathBuf,
+    /// Shape of an input whose file leaves dimensions open: `name=1,3,32,32`.
+    #[arg(long, value_parser = parse_shape)]
+    input_shape: Vec<(String, Vec<usize>)>,
+    /// Who sees the inputs.
+    #[arg(long, value_enum, default_value_t = Placement::Public)]
+    input: Placement,
+    /// Who sees the outputs.
+    #[arg(long, value_enum, default_value_t = Placement::Public)]
+    output: Placement,
+    /// Private weights are hidden and not bound by the verifying key; public weights are bound by it
+    /// and not hidden.
+    #[arg(long, value_enum, default_value_t = Placement::Private)]
+    params: Placement,
+    /// How far values may leave their calibrated range, as a factor of at least 1.
+    #[arg(long, default_value_t = QuantiseOptions::default().headroom)]
+    headroom: f64,
+    /// Rows of the circuit, as a power of two; the cheapest by default.
+    #[arg(long)]
+    k: Option<u32>,
+}
+
+/// Public or private.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Placement {
+    /// Seen by the verifier.
+    Public,
+    /// Hidden.
+    Private,
+}
+
+/// A model through the stages that need no keys.
+pub(crate) struct Compiled {
+    pub(crate) float: FloatGraph,
+    pub(crate) graph: IntGraph,
+    pub(crate) plan: CircuitPlan,
+    pub(crate) samples: Vec<data::Sample>,
+}
+
+impl Source {
+    pub(crate) fn compile(&self) -> Result<Compiled, Failure> {
+        let input_shapes: BTreeMap<_, _> = self.input_shape.iter().cloned().collect();
+        let float = OnnxModel::open(&self.model, &ImportOptions { input_shapes })?.lower()?;
+        let samples = data::read_file(&self.calibrate, &float.input_specs())?;
+        let ranges = calibrate(&float, &samples)?;
+        let visibility = |placement| match placement {
+            Placement::Public => Visibility::Public,
+            Placement::Private => Visibility::Private,
+        };
+        let options = QuantiseOptions {
+            headroom: self.headroom,
+            inputs: visibility(self.input),
+            outputs: visibility(self.output),
+        };
+        let graph = quantise(&float, &ranges, &options)?;
+        let weights = match self.params {
+            Placement::Public => WeightPlacement::Public,
+            Placement::Private => WeightPlacement::Private,
+        };
+        let plan = CircuitPlan::choose(&graph, &PlanOptions { weights, k: self.k })?;
+        Ok(Compiled { float, graph, plan, samples })
+    }
+
+    /// The model's file name without its extension.
+    fn stem(&self) -> String {
+        self.model.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
+impl Compile {
+    pub(crate) fn execute(self) -> Result<Report, Failure> {
+        let compiled = self.source.compile()?;
+        let samples = match &self.test {
+            Some(test) => data::read_file(test, &compiled.float.input_specs())?,
+            None => compiled.samples.clone(),
+        };
+        let accuracy = accuracy(&compiled.float, &compiled.graph, &samples)?;
+        self.refuse_inaccurate(&accuracy)?;
+        let out = self.out.clone().unwrap_or_else(|| PathBuf::from(self.source.stem()));
+        let dir = ModelDir::new(&out);
+        let model = dir.save(&compiled.graph, &compiled.plan)?;
+        write_json(&dir.accuracy(), &accuracy)?;
+
+        let mut report = Report::new();
+        report.line(format!("compiled {} into {}", compiled.graph.name, out.display()));
+        describe(&mut report, &compiled, &accuracy);
+        report.row("model digest", model.digest);
+        report.set("model_digest", model.digest).set("dir", out.display().to_string());
+        Ok(report)
+    }
+
+    fn refuse_inaccurate(&self, accuracy: &Accuracy) -> Result<(), Failure> {
+        if let Some(limit) = self.max_error.filter(|limit| accuracy.max_abs_error > *limit) {
+            return Err(Failure::new(
+                "too_inaccurate",
+                format!("the largest error against the float model is {:.6}, above {limit}", accuracy.max_abs_error),
+                "calibrate on data of the range that is really used, or lower --headroom",
+            ));
+        }
+        let agreement = accuracy.argmax_agreement.zip(self.min_agreement);
+        if let Some((agreement, limit)) = agreement.filter(|(agreement, limit)| agreement < limit) {
+            return Err(Failure::new(
+                "too_little_agreement",
+                format!("the quantised model agrees with the float model on {agreement:.4} of the samples, below {limit}"),
+                "calibrate on data of the range that is really used, or lower --headroom",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Rows and keys that `compile` and `check` share.
+pub(crate) fn describe(report: &mut Report, compiled: &Compiled, accuracy: &Accuracy) {
+    let plan = &compiled.plan;
+    let cost = plan.cost;
+    let (params, macs) = (compiled.graph.parameter_count(), compiled.graph.macs());
+    report
+        .row("circuit", format!("2^{} rows, {} advice, {} fixed, {} permutation columns", plan.k, cost.advice_columns, cost.fixed_columns, cost.permutation_columns))
+        .row("rows used", format!("{} for values, {} for weights", count(plan.value_rows as u64), count(plan.weight_rows as u64)))
+        .row("model", format!("{} parameters, {} multiply-adds", count(params as u64), count(macs as u64)))
+        .row("largest error", format!("{:.6} (mean {:.6}) on {} samples", accuracy.max_abs_error, accuracy.mean_abs_error, accuracy.samples));
+    if let Some(agreement) = accuracy.argmax_agreement {
+        report.row("same arg-max", format!("{:.2} %", 100.0 * agreement));
+    }
+    report.row(
+        "predicted",
+        format!(
+            "{:.1} s to prove, {} of memory, {} gas",
+            plan.predicted.prove_seconds,
+            bytes(plan.predicted.peak_memory_bytes),
+            count(plan.predicted.verify_gas)
+        ),
+    );
+    report.extend(&cost);
+    report
+        .set("k", plan.k)
+        .set("value_rows", plan.value_rows)
+        .set("weight_rows", plan.weight_rows)
+        .set("instances", plan.instances)
+        .set("params", params)
+        .set("macs", macs)
+        .set("max_abs_error", accuracy.max_abs_error)
+        .set("mean_abs_error", accuracy.mean_abs_error)
+        .set("argmax_agreement", accuracy.argmax_agreement)
+        .set("predicted", plan.predicted);
+}
+
+/// Reads `name=1,3,32,32`.
+fn parse_shape(text: &str) -> Result<(String, Vec<usize>), String> {
+    let (name, dims) = text.split_once('=').ok_or("expected name=1,3,32,32")?;
+    let dims = dims.split(',').map(|d| d.trim().parse::<usize>().map_err(|_| format!("{d} is not a size")));
+    Ok((name.to_owned(), dims.collect::<Result<_, _>>()?))
+}
+
+/// Reads the one sample of an input file.
+pub(crate) fn read_sample(graph: &IntGraph, path: &Path) -> Result<data::Sample, Failure> {
+    let mut samples = data::read_file(path, &vouch_graph::exec::input_specs(graph))?;
+    if samples.len() != 1 {
+        let message = format!("{} holds {} samples", path.display(), samples.len());
+        return Err(Failure::new("sample_count", message, "give a file with exactly one"));
+    }
+    Ok(samples.remove(0))
+}

@@ -1,0 +1,55 @@
+//! One file a subcommand.
+
+mod bench;
+mod check;
+mod compile;
+mod doctor;
+mod inspect;
+mod prove;
+mod setup;
+mod srs;
+mod verify;
+
+use clap::Subcommand;
+
+use crate::{failure::Failure, report::Report};
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Quantise an ONNX model and plan its circuit.
+    Compile(compile::Compile),
+    /// Compile, run one input through the reference executor and the constraints, without keys.
+    Check(check::Check),
+    /// Make the keys and the Solidity verifier of a compiled model.
+    Setup(setup::Setup),
+    /// Prove one inference.
+    Prove(prove::Prove),
+    /// Verify a proof, natively or in an in-process EVM.
+    Verify(verify::Verify),
+    /// Powers of tau.
+    #[command(subcommand)]
+    Srs(srs::SrsCommand),
+    /// Say what a file is, what made it, and its digests.
+    Inspect(inspect::Inspect),
+    /// Measure models: size, time, memory, proof, gas and error.
+    Bench(bench::Bench),
+    /// Say what is installed, what is missing and how to get it.
+    Doctor(doctor::Doctor),
+}
+
+impl Command {
+    pub(crate) fn execute(self) -> Result<Report, Failure> {
+        match self {
+            Self::Compile(command) => command.execute(),
+            Self::Check(command) => command.execute(),
+            Self::Setup(command) => command.execute(),
+            Self::Prove(command) => command.execute(),
+            Self::Verify(command) => command.execute(),
+            Self::Srs(command) => command.execute(),
+            Self::Inspect(command) => command.execute(),
+            Self::Bench(command) => command.execute(),
+            Self::Doctor(command) => command.execute(),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use clap::{ArgGroup, Args};
+use vouch_proof::{LogRows, ProvingKey, Srs, Trust};
+use vouch_solidity::{Generator, VerifierParams, compile};
+
+use super::{doctor::solc_path, srs::DEVELOPMENT_SEED};
+use crate::{
+    failure::Failure,
+    model_dir::{ModelDir, VerifierFile, write, write_json},
+    progress,
+    report::{Report, bytes, count},
+};
+
+/// Name of the generated contract.
+const CONTRACT: &str = "ModelVerifier";
+
+/// Make the keys and the Solidity verifier of a compiled model.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("powers").required(true).args(["srs", "insecure_dev_srs"])))]
+pub(crate) struct Setup {
+    /// Folder of the compiled model.
+    dir: PathBuf,
+    /// Powers of tau: a file of `vouch srs`, a `.ptau`, or halo2's raw format (`.srs` of a ceremony).
+    #[arg(long)]
+    srs: Option<PathBuf>,
+    /// Make powers of tau whose secret is known: for tests alone.
+    #[arg(long)]
+    insecure_dev_srs: bool,
+    /// Solidity compiler; the repository's wrapper by default.
+    #[arg(long, env = "VOUCH_SOLC")]
+    solc: Option<PathBuf>,
+}
+
+impl Setup {
+    pub(crate) fn execute(self) -> Result<Report, Failure> {
+        let dir = ModelDir::new(&self.dir);
+        let model = dir.load()?;
+        // Before the long work: without a compiler there is no verifier.
+        let solc = solc_path(self.solc.as_deref())?;
+        let start = Instant::now();
+        let k = LogRows::new(model.plan.k)?;
+        let srs = match &self.srs {
+            Some(file) => read_powers(file, k)?,
+            None => Srs::development(k, DEVELOPMENT_SEED)?,
+        };
+        let estimate = Duration::from_secs_f64(model.plan.predicted.prove_seconds * 2.0);
+        let blank = model.blank()?;
+        let key = progress::timed("making keys", estimate, || ProvingKey::generate(&srs, &blank, model.spec()))?;
+        let keygen_seconds = start.elapsed().as_secs_f64();
+
+        let verifying = key.verifying();
+        let params = VerifierParams {
+            s_g2: verifying.verify_g2(),
+            vk_digest: *verifying.digest().as_bytes(),
+            srs_digest: *verifying.srs().as_bytes(),
+            instances: verifying.instances(),
+        };
+        let source = Generator::new(verifying.halo2(), &params)?.solidity(CONTRACT)?;
+        let compiled = progress::timed("compiling the verifier", Duration::from_secs(8), || compile(&source, &solc))?;
+        let verifier = VerifierFile::new(CONTRACT, verifying, &compiled);
+
+        srs.save(&dir.powers())?;
+        key.save(&dir.proving_key())?;
+        verifying.save(&dir.verifying_key())?;
+        write(&dir.verifier_source(), source.as_bytes())?;
+        write_json(&dir.verifier(), &verifier)?;
+
+        let size = |path: &Path| std::fs::metadata(path).map(|m| m.len()).unwrap_or(0);
+        let key_bytes = size(&dir.proving_key());
+        let mut report = Report::new();
+        report.line(format!("keys and verifier of {} are in {}", model.graph.name, dir.root().display()));
+        report
+            .row("powers of tau", format!("2^{} rows, {}", srs.k().0, srs.provenance()))
+            .row("verifying key", verifying.digest())
+            .row("proving key", bytes(key_bytes))
+            .row("verifier", format!("{} bytes of runtime code", count(verifier.runtime_bytes as u64)))
+            .row("time", format!("{keygen_seconds:.1} s for the keys, {:.1} s in all", start.elapsed().as_secs_f64()));
+        report
+            .set("k", srs.k().0)
+            .set("vk_digest", verifying.digest())
+            .set("srs_digest", verifying.srs())
+            .set("insecure", verifying.is_insecure())
+            .set("provenance", srs.provenance())
+            .set("proving_key_bytes", key_bytes)
+            .set("runtime_bytes", verifier.runtime_bytes)
+            .set("keygen_seconds", keygen_seconds)
+            .set("seconds", start.elapsed().as_secs_f64());
+        Ok(report)
+    }
+}
+
+/// Reads powers of tau in any format and keeps `2^k`.
+fn read_powers(file: &Path, k: LogRows) -> Result<Srs, Failure> {
+    if file.extension().is_some_and(|extension| extension == "ptau") {
+        return Ok(Srs::import_ptau(file, Some(k), Trust::KnownCeremonies)?);
+    }
+    let srs = if vouch_proof::inspect(file).is_ok() {
+        Srs::load(file, None)?
+    } else {
+        Srs::import_raw(file, Trust::KnownCeremonies)?
+    };
+    Ok(if srs.k() == k { srs } else { srs.downsize(k)? })
+}

@@ -1,0 +1,91 @@
+use std::{path::PathBuf, time::Instant};
+
+use clap::{Args, ValueEnum};
+use vouch_proof::{ProofFile, verify};
+use vouch_solidity::{Evm, Rules, encode_calldata};
+
+use crate::{
+    failure::Failure,
+    model_dir::ModelDir,
+    report::{Report, count},
+};
+
+/// Verify a proof, natively or in an in-process EVM.
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Folder of the model, compiled and set up.
+    dir: PathBuf,
+    /// The proof.
+    proof: PathBuf,
+    /// Run the Solidity verifier's bytecode and report the exact gas.
+    #[arg(long)]
+    evm: bool,
+    /// Rules that the EVM follows.
+    #[arg(long, value_enum, default_value_t = EvmRules::Cancun)]
+    rules: EvmRules,
+}
+
+/// Hard forks that gas is measured under.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum EvmRules {
+    /// Cancun.
+    Cancun,
+    /// Prague.
+    Prague,
+    /// Osaka.
+    Osaka,
+}
+
+impl From<EvmRules> for Rules {
+    fn from(rules: EvmRules) -> Self {
+        match rules {
+            EvmRules::Cancun => Self::Cancun,
+            EvmRules::Prague => Self::Prague,
+            EvmRules::Osaka => Self::Osaka,
+        }
+    }
+}
+
+impl Verify {
+    pub(crate) fn execute(self) -> Result<Report, Failure> {
+        let dir = ModelDir::new(&self.dir);
+        let model = dir.load()?;
+        let key = dir.load_verifying_key(&model)?;
+        let proof = ProofFile::read(&self.proof)?.proof_for(&key, &self.proof)?;
+        let mut report = Report::new();
+        let start = Instant::now();
+        if !self.evm {
+            verify(&key, &proof)?;
+            let seconds = start.elapsed().as_secs_f64();
+            report.line(format!("verified in {:.1} ms", seconds * 1e3));
+            report.set("verified", true).set("seconds", seconds);
+            return Ok(report);
+        }
+        let file = dir.load_verifier(&model)?;
+        let creation = hex::decode(file.creation.trim_start_matches("0x"))
+            .map_err(|error| Failure::malformed(&dir.verifier(), &error))?;
+        let deployed = Evm::new(self.rules.into()).deploy(&creation)?;
+        let outcome = deployed.verify(&encode_calldata(&proof.instances, &proof.bytes))?;
+        let seconds = start.elapsed().as_secs_f64();
+        if !outcome.verified {
+            let name = outcome.error_name.unwrap_or_else(|| "no named error".to_owned());
+            let message = format!("the Solidity verifier refuses {}: {name}", self.proof.display());
+            return Err(Failure::new("proof_refused", message, "prove the inference again"));
+        }
+        report.line(format!("verified by the Solidity verifier under {:?} rules", self.rules));
+        report
+            .row("gas, whole transaction", count(outcome.gas))
+            .row("gas, execution", count(outcome.execution_gas))
+            .row("calldata", format!("{} bytes", count(outcome.calldata_bytes as u64)))
+            .row("runtime code", format!("{} bytes", count(outcome.runtime_bytes as u64)));
+        report
+            .set("verified", true)
+            .set("seconds", seconds)
+            .set("gas", outcome.gas)
+            .set("execution_gas", outcome.execution_gas)
+            .set("calldata_bytes", outcome.calldata_bytes)
+            .set("runtime_bytes", outcome.runtime_bytes)
+            .set("deploy_gas", deployed.deploy_gas());
+        Ok(report)
+    }
+}

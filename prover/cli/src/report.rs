@@ -1,0 +1,75 @@
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+/// What a command has to say: rows for a person, an object for a program.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    text: String,
+    json: Map<String, Value>,
+}
+
+impl Report {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// A line for people.
+    pub(crate) fn line(&mut self, line: impl AsRef<str>) -> &mut Self {
+        self.text.push_str(line.as_ref());
+        self.text.push('\n');
+        self
+    }
+
+    /// A labelled row for people.
+    pub(crate) fn row(&mut self, label: &str, value: impl std::fmt::Display) -> &mut Self {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.text, "  {label:<22} {value}");
+        self
+    }
+
+    /// A key for programs.
+    pub(crate) fn set(&mut self, key: &str, value: impl serde::Serialize) -> &mut Self {
+        self.json.insert(key.to_owned(), json!(value));
+        self
+    }
+
+    /// Keys of an object, for programs.
+    pub(crate) fn extend(&mut self, object: &impl serde::Serialize) -> &mut Self {
+        if let Value::Object(object) = json!(object) {
+            self.json.extend(object);
+        }
+        self
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn into_json(self) -> Value {
+        Value::Object(self.json)
+    }
+}
+
+/// Bytes as a person reads them.
+pub(crate) fn bytes(n: u64) -> String {
+    match n {
+        0..10_000 => format!("{n} B"),
+        10_000..10_000_000 => format!("{:.0} kB", n as f64 / 1e3),
+        10_000_000..10_000_000_000 => format!("{:.0} MB", n as f64 / 1e6),
+        _ => format!("{:.1} GB", n as f64 / 1e9),
+    }
+}
+
+/// Thousands separated.
+pub(crate) fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}

@@ -1,0 +1,98 @@
+//! Calibration: what values each tensor of a float graph takes on real data.
+
+use crate::{
+    GraphError,
+    data::Sample,
+    float::{FloatGraph, FloatId, bounds},
+};
+
+/// Least and greatest value observed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Range {
+    /// Least value.
+    pub lo: f64,
+    /// Greatest value.
+    pub hi: f64,
+    /// Mean of the squares.
+    pub mean_square: f64,
+}
+
+impl Range {
+    fn of(values: &[f64]) -> Self {
+        let (lo, hi) = bounds(values);
+        let squares: f64 = values.iter().map(|v| v * v).sum();
+        Self { lo, hi, mean_square: squares / values.len().max(1) as f64 }
+    }
+
+    /// Greatest magnitude.
+    #[must_use]
+    pub fn max_abs(self) -> f64 {
+        self.lo.abs().max(self.hi.abs())
+    }
+
+    /// Takes in the range of one more sample, the `n`-th.
+    fn include(&mut self, other: Self, n: usize) {
+        self.lo = self.lo.min(other.lo);
+        self.hi = self.hi.max(other.hi);
+        self.mean_square += (other.mean_square - self.mean_square) / n as f64;
+    }
+}
+
+/// Observed ranges of a float graph.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ranges {
+    /// Of each tensor, addressed by [`FloatId`].
+    pub tensors: Vec<Range>,
+    /// Of each node's value before its activation, in the order of the nodes; the mean square is
+    /// that of the greatest magnitudes.
+    pub before_activation: Vec<Range>,
+}
+
+impl Ranges {
+    /// Range of a tensor.
+    #[must_use]
+    pub fn tensor(&self, id: FloatId) -> Range {
+        self.tensors[id.0]
+    }
+}
+
+/// Evaluates the model on every sample and records the range of every intermediate value.
+///
+/// # Errors
+/// Where there are no samples, one does not fit the inputs, or a value is not finite.
+pub fn calibrate(graph: &FloatGraph, samples: &[Sample]) -> Result<Ranges, GraphError> {
+    let _span = tracing::info_span!("calibrate", samples = samples.len()).entered();
+    let mut ranges: Option<Ranges> = None;
+    for (number, sample) in samples.iter().enumerate() {
+        let trace = graph.trace(sample)?;
+        for (tensor, values) in graph.tensors.iter().zip(&trace.tensors) {
+            if let Some((index, v)) = values.iter().enumerate().find(|(_, v)| !v.is_finite()) {
+                return Err(GraphError::NotFiniteActivation {
+                    sample: number,
+                    tensor: tensor.name.clone(),
+                    index,
+                    value: v.to_string(),
+                });
+            }
+        }
+        let observed = trace.tensors.iter().map(|t| Range::of(t));
+        let before = trace.before_activation.iter().map(|(lo, hi)| {
+            let squared = lo.abs().max(hi.abs()).powi(2);
+            Range { lo: *lo, hi: *hi, mean_square: squared }
+        });
+        match &mut ranges {
+            None => {
+                ranges = Some(Ranges {
+                    tensors: observed.collect(),
+                    before_activation: before.collect(),
+                });
+            }
+            Some(r) => {
+                let n = number + 1;
+                r.tensors.iter_mut().zip(observed).for_each(|(r, o)| r.include(o, n));
+                r.before_activation.iter_mut().zip(before).for_each(|(r, o)| r.include(o, n));
+            }
+        }
+    }
+    ranges.ok_or(GraphError::NoSamples)
+}

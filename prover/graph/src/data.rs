@@ -1,0 +1,286 @@
+//! Input and calibration data: JSON by input name, EZKL's JSON, and `.npz`.
+
+use std::{collections::BTreeMap, io::Cursor, path::Path};
+
+use ndarray::{ArrayD, IxDyn, OwnedRepr};
+use ndarray_npy::{NpzReader, ReadNpzError};
+use serde_json::Value as Json;
+
+use crate::{
+    GraphError,
+    float::{Element, InputSpec},
+};
+
+/// Key of EZKL's form, and the array that a `.npz` for a model of one input may use instead of
+/// the input's name.
+const EZKL_KEY: &str = "input_data";
+const NPZ_KEY: &str = "x";
+
+/// Real values of every input of a model, in the model's order, each row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// One list an input.
+    pub inputs: Vec<Vec<f64>>,
+}
+
+impl Sample {
+    /// Checks that the sample fits a model: count, lengths, finite numbers, whole numbers where
+    /// the input is an integer.
+    ///
+    /// # Errors
+    /// Names the input, the index and the value.
+    pub fn check(&self, specs: &[InputSpec]) -> Result<(), GraphError> {
+        if self.inputs.len() != specs.len() {
+            return Err(GraphError::InputCount { expected: specs.len(), got: self.inputs.len() });
+        }
+        for (values, spec) in self.inputs.iter().zip(specs) {
+            let expected = spec.shape.iter().product();
+            if values.len() != expected {
+                return Err(GraphError::InputLength {
+                    input: spec.name.clone(),
+                    expected,
+                    got: values.len(),
+                });
+            }
+            for (index, v) in values.iter().enumerate() {
+                if !v.is_finite() {
+                    return Err(GraphError::NotFiniteInput {
+                        input: spec.name.clone(),
+                        index,
+                        value: v.to_string(),
+                    });
+                }
+                if spec.element == Element::Integer && v.fract() != 0.0 {
+                    return Err(GraphError::DataType {
+                        origin: "the sample".to_owned(),
+                        input: spec.name.clone(),
+                        index,
+                        value: v.to_string(),
+                        expected: "an integer",
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads every sample of a file; `.npz` by its extension, JSON otherwise.
+///
+/// # Errors
+/// Where the file cannot be read, or does not fit the inputs.
+pub fn read_file(path: &Path, specs: &[InputSpec]) -> Result<Vec<Sample>, GraphError> {
+    let bytes =
+        std::fs::read(path).map_err(|source| GraphError::File { path: path.to_owned(), source })?;
+    let origin = path.display().to_string();
+    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz")) {
+        read_npz(&bytes, &origin, specs)
+    } else {
+        read_json(&bytes, &origin, specs)
+    }
+}
+
+/// Reads the samples of JSON text in either form.
+///
+/// # Errors
+/// Where it is no JSON of a known form, or does not fit the inputs.
+pub fn read_json(bytes: &[u8], origin: &str, specs: &[InputSpec]) -> Result<Vec<Sample>, GraphError> {
+    let format = |reason: String| GraphError::DataFormat { origin: origin.to_owned(), reason };
+    let json: Json = serde_json::from_slice(bytes).map_err(|e| format(format!("it is no JSON ({e})")))?;
+    let Json::Object(map) = &json else {
+        return Err(format("its top level is no object".to_owned()));
+    };
+    let arrays = if let Some(Json::Array(list)) = map.get(EZKL_KEY)
+        && !specs.iter().any(|s| s.name == EZKL_KEY)
+    {
+        if list.len() != specs.len() {
+            return Err(GraphError::InputCount { expected: specs.len(), got: list.len() });
+        }
+        list.iter()
+            .zip(specs)
+            .map(|(json, spec)| {
+                let mut array = nested(json, origin, spec)?;
+                // EZKL's arrays are flat, whatever their nesting.
+                array.shape = vec![array.data.len()];
+                Ok(array)
+            })
+            .collect::<Result<Vec<_>, _>>()?
+    } else {
+        specs
+            .iter()
+            .map(|spec| match map.get(&spec.name) {
+                Some(json) => nested(json, origin, spec),
+                None => Err(GraphError::MissingInput {
+                    origin: origin.to_owned(),
+                    input: spec.name.clone(),
+                    found: map.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
+                }),
+            })
+            .collect::<Result<Vec<_>, _>>()?
+    };
+    samples(&arrays, origin, specs)
+}
+
+/// Reads the samples of a `.npz` archive. A model of one input takes the array of its name, or
+/// the one called `x`.
+///
+/// # Errors
+/// Where it is no archive of numeric arrays, or does not fit the inputs.
+pub fn read_npz(bytes: &[u8], origin: &str, specs: &[InputSpec]) -> Result<Vec<Sample>, GraphError> {
+    let format = |reason: String| GraphError::DataFormat { origin: origin.to_owned(), reason };
+    let mut archive =
+        NpzReader::new(Cursor::new(bytes)).map_err(|e| format(format!("it is no .npz archive ({e})")))?;
+    let names = archive.names().map_err(|e| format(e.to_string()))?;
+    let names: Vec<String> = names.iter().map(|n| n.trim_end_matches(".npy").to_owned()).collect();
+    let mut arrays = Vec::with_capacity(specs.len());
+    for spec in specs {
+        let has = |key: &str| names.iter().any(|n| n == key);
+        let key = if has(&spec.name) {
+            spec.name.as_str()
+        } else if specs.len() == 1 && has(NPZ_KEY) {
+            NPZ_KEY
+        } else {
+            return Err(GraphError::MissingInput {
+                origin: origin.to_owned(),
+                input: spec.name.clone(),
+                found: names.join(", "),
+            });
+        };
+        let (shape, data) = npz_array(&mut archive, key)
+            .map_err(|e| format(format!("array `{key}` cannot be read ({e})")))?;
+        arrays.push(Array { shape, data });
+    }
+    samples(&arrays, origin, specs)
+}
+
+type Archive<'a> = NpzReader<Cursor<&'a [u8]>>;
+
+/// An array of any numeric type as reals.
+fn npz_array(archive: &mut Archive<'_>, key: &str) -> Result<(Vec<usize>, Vec<f64>), ReadNpzError> {
+    fn read<T: ndarray_npy::ReadableElement + Copy>(
+        archive: &mut Archive<'_>,
+        key: &str,
+        real: fn(T) -> f64,
+    ) -> Result<(Vec<usize>, Vec<f64>), ReadNpzError> {
+        let array: ArrayD<T> = archive.by_name::<OwnedRepr<T>, IxDyn>(&format!("{key}.npy"))?;
+        Ok((array.shape().to_vec(), array.iter().map(|v| real(*v)).collect()))
+    }
+    // The file says its type; a reader of another type refuses it, and the last refusal is told.
+    read::<f32>(archive, key, f64::from)
+        .or_else(|_| read::<i64>(archive, key, |v| v as f64))
+        .or_else(|_| read::<i32>(archive, key, f64::from))
+        .or_else(|_| read::<u8>(archive, key, f64::from))
+        .or_else(|_| read::<i16>(archive, key, f64::from))
+        .or_else(|_| read::<bool>(archive, key, |v| f64::from(u8::from(v))))
+        .or_else(|_| read::<f64>(archive, key, |v| v))
+}
+
+/// Data with the shape it has in its file.
+struct Array {
+    shape: Vec<usize>,
+    data: Vec<f64>,
+}
+
+/// Nested JSON arrays of numbers, all of one depth and size.
+fn nested(json: &Json, origin: &str, spec: &InputSpec) -> Result<Array, GraphError> {
+    let mut shape = Vec::new();
+    let mut level = json;
+    while let Json::Array(list) = level {
+        shape.push(list.len());
+        match list.first() {
+            Some(first) => level = first,
+            None => break,
+        }
+    }
+    let mut data = Vec::new();
+    collect(json, &shape, &mut data, &|index, found| match found {
+        Some(value) => GraphError::DataType {
+            origin: origin.to_owned(),
+            input: spec.name.clone(),
+            index,
+            value,
+            expected: "a number",
+        },
+        None => GraphError::DataShape {
+            origin: origin.to_owned(),
+            input: spec.name.clone(),
+            expected: spec.shape.clone(),
+            got: format!("rows of different length near element {index}"),
+        },
+    })?;
+    Ok(Array { shape, data })
+}
+
+/// Appends the numbers under `json`, which should nest as `shape` says.
+fn collect(
+    json: &Json,
+    shape: &[usize],
+    out: &mut Vec<f64>,
+    refused: &dyn Fn(usize, Option<String>) -> GraphError,
+) -> Result<(), GraphError> {
+    match (json, shape) {
+        (Json::Array(list), [len, inner @ ..]) if list.len() == *len => {
+            list.iter().try_for_each(|item| collect(item, inner, out, refused))
+        }
+        (Json::Number(n), []) => {
+            out.push(n.as_f64().ok_or_else(|| refused(out.len(), Some(n.to_string())))?);
+            Ok(())
+        }
+        (Json::Bool(b), []) => {
+            out.push(f64::from(u8::from(*b)));
+            Ok(())
+        }
+        (Json::Array(_) | Json::Number(_) | Json::Bool(_), _) => Err(refused(out.len(), None)),
+        (other, _) => Err(refused(out.len(), Some(other.to_string()))),
+    }
+}
+
+/// Cuts each input's data into samples.
+fn samples(arrays: &[Array], origin: &str, specs: &[InputSpec]) -> Result<Vec<Sample>, GraphError> {
+    let mut counts = BTreeMap::new();
+    for (array, spec) in arrays.iter().zip(specs) {
+        let count = sample_count(array, spec).ok_or_else(|| GraphError::DataShape {
+            origin: origin.to_owned(),
+            input: spec.name.clone(),
+            expected: spec.shape.clone(),
+            got: format!("shape {:?}", array.shape),
+        })?;
+        counts.entry(count).or_insert_with(|| spec.name.as_str());
+    }
+    let count = counts.keys().next().copied().unwrap_or(0);
+    if counts.len() > 1 {
+        let text: Vec<String> = counts.iter().map(|(n, name)| format!("{n} for `{name}`")).collect();
+        return Err(GraphError::DataFormat {
+            origin: origin.to_owned(),
+            reason: format!("its inputs have different numbers of samples ({})", text.join(", ")),
+        });
+    }
+    let samples = (0..count)
+        .map(|n| {
+            let input = |(array, spec): (&Array, &InputSpec)| {
+                let len: usize = spec.shape.iter().product();
+                array.data[n * len..(n + 1) * len].to_vec()
+            };
+            Sample { inputs: arrays.iter().zip(specs).map(input).collect() }
+        })
+        .collect::<Vec<_>>();
+    samples.iter().try_for_each(|s| s.check(specs))?;
+    Ok(samples)
+}
+
+/// How many samples an array holds: it has the input's shape, that shape behind a sample axis
+/// (which may stand in for a batch of one), or is flat and a whole number of samples long.
+fn sample_count(array: &Array, spec: &InputSpec) -> Option<usize> {
+    let len: usize = spec.shape.iter().product();
+    if array.shape == spec.shape {
+        return Some(1);
+    }
+    let (first, rest) = array.shape.split_first()?;
+    let unbatched = spec.shape.first() == Some(&1) && rest == &spec.shape[1..];
+    if rest == spec.shape || unbatched {
+        return Some(*first);
+    }
+    let flat = rest.is_empty() || rest.iter().product::<usize>() == len;
+    (flat && len > 0 && !array.data.is_empty() && array.data.len() % len == 0)
+        .then(|| array.data.len() / len)
+}

@@ -1,0 +1,388 @@
+use std::sync::Arc;
+
+use super::{
+    Activation, Element, FloatGraph, FloatId, FloatNode, FloatOp, FloatSource, FloatTensor,
+    Function, MAX_ELEMENTS, Reference, eval, fold, indices,
+};
+use crate::{GraphError, int::LinearShape};
+
+/// Where a value's elements are.
+#[derive(Debug, Clone)]
+pub(crate) enum Data {
+    /// Computed by the graph.
+    Tensor(FloatId),
+    /// Known while compiling.
+    Const(Arc<Vec<f64>>),
+}
+
+/// An ONNX tensor during lowering: a reshape changes the shape here and nothing in the graph.
+#[derive(Debug, Clone)]
+pub(crate) struct Value {
+    pub(crate) data: Data,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) element: Element,
+    /// Name in the ONNX file.
+    pub(crate) name: String,
+}
+
+impl Value {
+    pub(crate) fn constant(data: Vec<f64>, shape: Vec<usize>, element: Element) -> Self {
+        Self { data: Data::Const(Arc::new(data)), shape, element, name: String::new() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Elements, where they are known while compiling.
+    pub(crate) fn known(&self) -> Option<&[f64]> {
+        match &self.data {
+            Data::Const(c) => Some(c),
+            Data::Tensor(_) => None,
+        }
+    }
+
+    pub(crate) fn reshaped(&self, shape: Vec<usize>) -> Self {
+        Self { shape, ..self.clone() }
+    }
+
+    pub(crate) fn with_element(&self, element: Element) -> Self {
+        Self { element, ..self.clone() }
+    }
+}
+
+/// Builds a float graph node by node; operations on constants are evaluated at once.
+#[derive(Debug, Default)]
+pub(crate) struct Builder {
+    tensors: Vec<FloatTensor>,
+    nodes: Vec<FloatNode>,
+    inputs: Vec<FloatId>,
+    scope: String,
+    named: Vec<bool>,
+}
+
+impl Builder {
+    /// Names the nodes to come.
+    pub(crate) fn enter(&mut self, node: &str) {
+        node.clone_into(&mut self.scope);
+    }
+
+    fn tensor(&mut self, name: String, shape: Vec<usize>, element: Element) -> FloatId {
+        self.tensors.push(FloatTensor { name, shape, element });
+        self.named.push(false);
+        FloatId(self.tensors.len() - 1)
+    }
+
+    /// Declares a model input.
+    pub(crate) fn input(&mut self, name: &str, shape: Vec<usize>, element: Element) -> Value {
+        let id = self.tensor(name.to_owned(), shape.clone(), element);
+        self.named[id.0] = true;
+        self.inputs.push(id);
+        Value { data: Data::Tensor(id), shape, element, name: name.to_owned() }
+    }
+
+    /// Gives a computed tensor the name that the ONNX file has for it.
+    pub(crate) fn bind(&mut self, name: &str, value: &mut Value) {
+        name.clone_into(&mut value.name);
+        if let Data::Tensor(id) = value.data
+            && !self.named[id.0]
+        {
+            self.named[id.0] = true;
+            name.clone_into(&mut self.tensors[id.0].name);
+        }
+    }
+
+    /// Adds an operation, or evaluates it where every input is known.
+    pub(crate) fn emit(
+        &mut self,
+        op: FloatOp,
+        inputs: &[&Value],
+        shape: Vec<usize>,
+    ) -> Result<Value, GraphError> {
+        if indices::count(&shape).is_none_or(|n| n > MAX_ELEMENTS) {
+            return Err(GraphError::TooLarge { tensor: self.scope.clone(), shape, limit: MAX_ELEMENTS });
+        }
+        let integer = inputs.iter().all(|v| v.element == Element::Integer);
+        let element = match op {
+            FloatOp::Add { ca, cb, c } if integer && [ca, cb, c].iter().all(|c| c.fract() == 0.0) => {
+                Element::Integer
+            }
+            FloatOp::View { .. } | FloatOp::Max { .. } if integer && !inputs.is_empty() => {
+                Element::Integer
+            }
+            FloatOp::Mul { c } | FloatOp::Sum { c, .. } if integer && c.fract() == 0.0 => {
+                Element::Integer
+            }
+            FloatOp::Affine { ref scale, ref offset }
+                if integer && scale.iter().chain(offset).all(|c| c.fract() == 0.0) =>
+            {
+                Element::Integer
+            }
+            _ => Element::Real,
+        };
+        if let Some(known) = inputs.iter().map(|v| v.known()).collect::<Option<Vec<_>>>() {
+            let out = eval::evaluate(&op, &known);
+            return Ok(Value::constant(out, shape, element));
+        }
+        let ids = inputs.iter().map(|v| self.place(v)).collect();
+        let output = self.tensor(format!("{}/{}", self.scope, self.tensors.len()), shape.clone(), element);
+        self.nodes.push(FloatNode {
+            name: self.scope.clone(),
+            op,
+            activation: Activation::None,
+            inputs: ids,
+            output,
+        });
+        Ok(Value { data: Data::Tensor(output), shape, element, name: String::new() })
+    }
+
+    /// The tensor of a value; a constant becomes a view without inputs.
+    fn place(&mut self, value: &Value) -> FloatId {
+        match &value.data {
+            Data::Tensor(id) => *id,
+            Data::Const(c) => {
+                let sources = c.iter().map(|v| FloatSource::Constant(*v)).collect();
+                let output = self.tensor(
+                    format!("{}/{}", self.scope, self.tensors.len()),
+                    value.shape.clone(),
+                    value.element,
+                );
+                self.nodes.push(FloatNode {
+                    name: self.scope.clone(),
+                    op: FloatOp::View { sources },
+                    activation: Activation::None,
+                    inputs: Vec::new(),
+                    output,
+                });
+                output
+            }
+        }
+    }
+
+    /// Elements of one value in the order of `indices`.
+    pub(crate) fn gather(
+        &mut self,
+        value: &Value,
+        indices: &[usize],
+        shape: Vec<usize>,
+    ) -> Result<Value, GraphError> {
+        if indices.len() == value.len() && indices.iter().enumerate().all(|(i, at)| i == *at) {
+            return Ok(value.reshaped(shape));
+        }
+        if let Some(known) = value.known() {
+            let data = indices.iter().map(|i| known[*i]).collect();
+            return Ok(Value::constant(data, shape, value.element));
+        }
+        let sources = indices.iter().map(|i| FloatSource::Element(0, *i as u32)).collect();
+        self.emit(FloatOp::View { sources }, &[value], shape)
+    }
+
+    /// Elements of several values, and constants, in one order.
+    pub(crate) fn assemble(
+        &mut self,
+        parts: &[Value],
+        sources: Vec<FloatSource>,
+        shape: Vec<usize>,
+    ) -> Result<Value, GraphError> {
+        let mut computed: Vec<&Value> = Vec::new();
+        let mut slot = Vec::with_capacity(parts.len());
+        for part in parts {
+            slot.push(computed.len() as u32);
+            if part.known().is_none() {
+                computed.push(part);
+            }
+        }
+        let sources: Vec<FloatSource> = sources
+            .into_iter()
+            .map(|s| match s {
+                FloatSource::Element(part, index) => match parts[part as usize].known() {
+                    Some(known) => FloatSource::Constant(known[index as usize]),
+                    None => FloatSource::Element(slot[part as usize], index),
+                },
+                constant => constant,
+            })
+            .collect();
+        if computed.is_empty() {
+            let element = parts.first().map_or(Element::Real, |p| p.element);
+            let data = sources
+                .iter()
+                .map(|s| match s {
+                    FloatSource::Constant(c) => *c,
+                    FloatSource::Element(..) => 0.0,
+                })
+                .collect();
+            return Ok(Value::constant(data, shape, element));
+        }
+        self.emit(FloatOp::View { sources }, &computed, shape)
+    }
+
+    /// Axes in another order.
+    pub(crate) fn transpose(&mut self, value: &Value, perm: &[usize]) -> Result<Value, GraphError> {
+        let shape = perm.iter().map(|a| value.shape[*a]).collect();
+        self.gather(value, &indices::permute(&value.shape, perm), shape)
+    }
+
+    /// A value repeated to a shape that it broadcasts to.
+    pub(crate) fn expand(&mut self, value: &Value, shape: &[usize]) -> Result<Value, GraphError> {
+        if value.shape == shape {
+            return Ok(value.clone());
+        }
+        self.gather(value, &indices::broadcast(&value.shape, shape), shape.to_vec())
+    }
+
+    /// `scale * x + offset`, with one coefficient or one for each element.
+    pub(crate) fn affine(
+        &mut self,
+        value: &Value,
+        scale: Vec<f64>,
+        offset: Vec<f64>,
+    ) -> Result<Value, GraphError> {
+        let (scale, offset) = (compressed(scale), compressed(offset));
+        if scale == [1.0] && offset == [0.0] {
+            return Ok(value.clone());
+        }
+        self.emit(FloatOp::Affine { scale, offset }, &[value], value.shape.clone())
+    }
+
+    /// `ca * a + cb * b` over equal shapes.
+    pub(crate) fn add(
+        &mut self,
+        (ca, a): (f64, &Value),
+        (cb, b): (f64, &Value),
+    ) -> Result<Value, GraphError> {
+        match (a.known(), b.known()) {
+            (None, Some(b)) => {
+                let offset = b.iter().map(|b| cb * b).collect();
+                self.affine(a, vec![ca], offset)
+            }
+            (Some(a), None) => {
+                let offset = a.iter().map(|a| ca * a).collect();
+                self.affine(b, vec![cb], offset)
+            }
+            _ => self.emit(FloatOp::Add { ca, cb, c: 0.0 }, &[a, b], a.shape.clone()),
+        }
+    }
+
+    /// `a * b` over equal shapes.
+    pub(crate) fn mul(&mut self, a: &Value, b: &Value) -> Result<Value, GraphError> {
+        match (a.known(), b.known()) {
+            (None, Some(c)) => self.affine(a, c.to_vec(), vec![0.0]),
+            (Some(c), None) => self.affine(b, c.to_vec(), vec![0.0]),
+            _ => self.emit(FloatOp::Mul { c: 1.0 }, &[a, b], a.shape.clone()),
+        }
+    }
+
+    /// `a * a`.
+    pub(crate) fn mul_self(&mut self, a: &Value) -> Result<Value, GraphError> {
+        self.emit(FloatOp::Mul { c: 1.0 }, &[a, a], a.shape.clone())
+    }
+
+    /// `a / b` over equal shapes, for `0 <= a` and `0 < b`.
+    pub(crate) fn div(&mut self, a: &Value, b: &Value) -> Result<Value, GraphError> {
+        self.emit(FloatOp::Div, &[a, b], a.shape.clone())
+    }
+
+    /// `max(0, scale * x + offset)` with uniform coefficients.
+    pub(crate) fn relu(&mut self, value: &Value, scale: f64, offset: f64) -> Result<Value, GraphError> {
+        let op = FloatOp::Affine { scale: vec![scale], offset: vec![offset] };
+        if let Some(known) = value.known() {
+            let data = known.iter().map(|x| (scale * x + offset).max(0.0)).collect();
+            return Ok(Value::constant(data, value.shape.clone(), value.element));
+        }
+        let out = self.emit(op, &[value], value.shape.clone())?;
+        if let Some(node) = self.nodes.last_mut() {
+            node.activation = Activation::Relu;
+        }
+        Ok(out)
+    }
+
+    /// A smooth function of each element.
+    pub(crate) fn function(&mut self, value: &Value, f: Function) -> Result<Value, GraphError> {
+        self.emit(FloatOp::Function { function: f, centre: 0.0 }, &[value], value.shape.clone())
+    }
+
+    /// Sums of `group` neighbours, times `c`.
+    pub(crate) fn sum(
+        &mut self,
+        value: &Value,
+        group: usize,
+        c: f64,
+        shape: Vec<usize>,
+    ) -> Result<Value, GraphError> {
+        if group == 1 {
+            return self.affine(&value.reshaped(shape), vec![c], vec![0.0]);
+        }
+        self.emit(FloatOp::Sum { group, c }, &[value], shape)
+    }
+
+    /// Greatest of `group` neighbours.
+    pub(crate) fn max(&mut self, value: &Value, group: usize, shape: Vec<usize>) -> Result<Value, GraphError> {
+        if group == 1 {
+            return Ok(value.reshaped(shape));
+        }
+        self.emit(FloatOp::Max { group }, &[value], shape)
+    }
+
+    /// A linear layer with known weights; the result is `[positions, width]`.
+    pub(crate) fn linear(&mut self, x: &Value, layer: Layer) -> Result<Value, GraphError> {
+        let shape = vec![layer.shape.positions(), layer.width];
+        let Layer { shape: geometry, width, weight, bias, name } = layer;
+        self.emit(FloatOp::Linear { shape: geometry, width, weight, bias, name }, &[x], shape)
+    }
+
+    /// Ends the graph: outputs are placed with their ONNX shapes and names, and the passes run.
+    pub(crate) fn finish(
+        mut self,
+        name: String,
+        outputs: Vec<Value>,
+        reference: Reference,
+    ) -> FloatGraph {
+        self.enter("output");
+        let mut ids = Vec::with_capacity(outputs.len());
+        for value in &outputs {
+            let id = self.place(value);
+            let distinct = !self.inputs.contains(&id) && !ids.contains(&id);
+            if distinct && self.tensors[id.0].shape == value.shape {
+                value.name.clone_into(&mut self.tensors[id.0].name);
+                ids.push(id);
+                continue;
+            }
+            let sources = (0..value.len()).map(|i| FloatSource::Element(0, i as u32)).collect();
+            let output = self.tensor(value.name.clone(), value.shape.clone(), value.element);
+            self.nodes.push(FloatNode {
+                name: value.name.clone(),
+                op: FloatOp::View { sources },
+                activation: Activation::None,
+                inputs: vec![id],
+                output,
+            });
+            ids.push(output);
+        }
+        fold::simplify(FloatGraph {
+            name,
+            tensors: self.tensors,
+            nodes: self.nodes,
+            inputs: self.inputs,
+            outputs: ids,
+            reference,
+        })
+    }
+}
+
+/// Arguments of [`Builder::linear`].
+#[derive(Debug)]
+pub(crate) struct Layer {
+    pub(crate) shape: LinearShape,
+    pub(crate) width: usize,
+    pub(crate) weight: Vec<f64>,
+    pub(crate) bias: Option<Vec<f64>>,
+    pub(crate) name: String,
+}
+
+/// One coefficient in place of many equal ones.
+fn compressed(list: Vec<f64>) -> Vec<f64> {
+    match list.first() {
+        Some(first) if list.iter().all(|c| c == first) => vec![*first],
+        _ => list,
+    }
+}

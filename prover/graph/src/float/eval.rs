@@ -1,0 +1,101 @@
+use super::{FloatGraph, FloatOp, FloatSource};
+use crate::data::Sample;
+
+/// Every intermediate value of one evaluation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FloatTrace {
+    /// Values of each tensor, row-major, addressed by [`super::FloatId`].
+    pub tensors: Vec<Vec<f64>>,
+    /// Least and greatest value that each node computes before its activation.
+    pub before_activation: Vec<(f64, f64)>,
+}
+
+/// Evaluates every node in order; the sample fits the inputs.
+pub(super) fn trace(graph: &FloatGraph, sample: &Sample) -> FloatTrace {
+    let mut tensors = vec![Vec::new(); graph.tensors.len()];
+    for (id, values) in graph.inputs.iter().zip(&sample.inputs) {
+        tensors[id.0].clone_from(values);
+    }
+    let mut before_activation = Vec::with_capacity(graph.nodes.len());
+    for node in &graph.nodes {
+        let inputs: Vec<&[f64]> = node.inputs.iter().map(|i| tensors[i.0].as_slice()).collect();
+        let mut out = evaluate(&node.op, &inputs);
+        before_activation.push(bounds(&out));
+        for v in &mut out {
+            *v = node.activation.apply(*v);
+        }
+        tensors[node.output.0] = out;
+    }
+    FloatTrace { tensors, before_activation }
+}
+
+/// Least and greatest of the values; zeros where there are none.
+pub(crate) fn bounds(values: &[f64]) -> (f64, f64) {
+    let Some(first) = values.first() else { return (0.0, 0.0) };
+    values.iter().fold((*first, *first), |(lo, hi), v| (lo.min(*v), hi.max(*v)))
+}
+
+/// One operation, before its activation.
+pub(super) fn evaluate(op: &FloatOp, inputs: &[&[f64]]) -> Vec<f64> {
+    match (op, inputs) {
+        (FloatOp::Linear { shape, width, weight, bias, .. }, [x, ..]) => {
+            let mut out = Vec::with_capacity(shape.positions() * width);
+            for p in 0..shape.positions() {
+                let mut acc = bias.clone().unwrap_or_else(|| vec![0.0; *width]);
+                for l in 0..shape.inner() {
+                    if let Some(i) = shape.index(p, l) {
+                        let row = &weight[l * width..(l + 1) * width];
+                        for (a, w) in acc.iter_mut().zip(row) {
+                            *a += x[i] * w;
+                        }
+                    }
+                }
+                out.append(&mut acc);
+            }
+            out
+        }
+        (FloatOp::Add { ca, cb, c }, [a, b, ..]) => {
+            a.iter().zip(*b).map(|(a, b)| ca * a + cb * b + c).collect()
+        }
+        (FloatOp::Mul { c }, [a, b, ..]) => a.iter().zip(*b).map(|(a, b)| c * a * b).collect(),
+        (FloatOp::Affine { scale, offset }, [a, ..]) => a
+            .iter()
+            .enumerate()
+            .map(|(i, a)| one_or_each(scale, i) * a + one_or_each(offset, i))
+            .collect(),
+        (FloatOp::Sum { group, c }, [a, ..]) => {
+            a.chunks(*group).map(|g| c * g.iter().sum::<f64>()).collect()
+        }
+        (FloatOp::MatMul { rows, inner, cols }, [a, b, ..]) => {
+            let mut out = vec![0.0; rows * cols];
+            for i in 0..*rows {
+                for l in 0..*inner {
+                    let left = a[i * inner + l];
+                    for j in 0..*cols {
+                        out[i * cols + j] += left * b[l * cols + j];
+                    }
+                }
+            }
+            out
+        }
+        (FloatOp::Max { group }, [a, ..]) => a.chunks(*group).map(|g| bounds(g).1).collect(),
+        (FloatOp::Function { function, centre }, [a, ..]) => {
+            a.iter().map(|x| function.value(x - centre)).collect()
+        }
+        (FloatOp::Div, [a, b, ..]) => a.iter().zip(*b).map(|(a, b)| a / b).collect(),
+        (FloatOp::View { sources }, inputs) => sources
+            .iter()
+            .map(|s| match s {
+                FloatSource::Element(input, index) => inputs[*input as usize][*index as usize],
+                FloatSource::Constant(c) => *c,
+            })
+            .collect(),
+        // The builder gives every operation the inputs it reads.
+        _ => Vec::new(),
+    }
+}
+
+/// Element `i` of a list that has one element for all or one for each.
+pub(crate) fn one_or_each<T: Copy>(list: &[T], i: usize) -> T {
+    if list.len() == 1 { list[0] } else { list[i] }
+}

@@ -1,0 +1,260 @@
+//! The float graph: an ONNX model as a program over the integer graph's few operations, with real
+//! numbers.
+//!
+//! Lowering ONNX to these operations before calibration makes every intermediate value of the
+//! circuit observable on real data, so that each gets its own scale.
+
+mod build;
+mod eval;
+mod fold;
+mod function;
+pub(crate) mod indices;
+mod reference;
+
+pub(crate) use build::{Builder, Layer, Value};
+pub use eval::FloatTrace;
+pub(crate) use eval::bounds;
+pub use function::Function;
+pub use reference::Reference;
+
+use crate::{GraphError, data::Sample, int::LinearShape};
+
+/// Most elements that a tensor may have.
+pub const MAX_ELEMENTS: usize = 1 << 26;
+
+/// Index of a tensor in its float graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FloatId(pub usize);
+
+/// What kind of numbers a tensor holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Element {
+    /// Real numbers, to be scaled and rounded.
+    Real,
+    /// Integers, kept exact.
+    Integer,
+}
+
+/// A tensor of the float graph.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FloatTensor {
+    /// Name in the ONNX file, or derived from the node that made it.
+    pub name: String,
+    /// Row-major shape.
+    pub shape: Vec<usize>,
+    /// Kind of numbers.
+    pub element: Element,
+}
+
+impl FloatTensor {
+    /// Number of elements.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether the tensor has no elements.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// One element of a [`FloatOp::View`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum FloatSource {
+    /// Element `1` of the node's input number `0`.
+    Element(u32, u32),
+    /// A constant.
+    Constant(f64),
+}
+
+/// What follows an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// Nothing.
+    None,
+    /// `max(0, .)`.
+    Relu,
+}
+
+impl Activation {
+    /// The activation of one value.
+    #[must_use]
+    pub fn apply(self, x: f64) -> f64 {
+        match self {
+            Self::None => x,
+            Self::Relu => x.max(0.0),
+        }
+    }
+}
+
+/// An operation over reals; each has its twin in [`crate::int::IntOp`], where the layouts are
+/// described.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FloatOp {
+    /// `Y[p, o] = sum_l X[index(p, l)] * W[l, o] + b[o]`.
+    Linear {
+        /// Where `X` is read.
+        shape: LinearShape,
+        /// Columns of `W`.
+        width: usize,
+        /// `W`, `[inner, width]`.
+        weight: Vec<f64>,
+        /// `b`, `[width]`.
+        bias: Option<Vec<f64>>,
+        /// Name of the weight in the ONNX file.
+        name: String,
+    },
+    /// `ca * A + cb * B + c`.
+    Add {
+        /// Coefficient of the first input.
+        ca: f64,
+        /// Coefficient of the second input.
+        cb: f64,
+        /// Constant.
+        c: f64,
+    },
+    /// `c * A * B`.
+    Mul {
+        /// Coefficient.
+        c: f64,
+    },
+    /// `scale[i] * A[i] + offset[i]`, with one element or one for each.
+    Affine {
+        /// Factors.
+        scale: Vec<f64>,
+        /// Offsets.
+        offset: Vec<f64>,
+    },
+    /// `c * sum_j A[i * group + j]`.
+    Sum {
+        /// Elements summed into one.
+        group: usize,
+        /// Coefficient.
+        c: f64,
+    },
+    /// `A[rows, inner] * B[inner, cols]`.
+    MatMul {
+        /// Rows of `A`.
+        rows: usize,
+        /// Columns of `A`.
+        inner: usize,
+        /// Columns of `B`.
+        cols: usize,
+    },
+    /// `max_j A[i * group + j]`.
+    Max {
+        /// Elements compared for one output.
+        group: usize,
+    },
+    /// `f(A - centre)`: quantisation centres a function's input on its table.
+    Function {
+        /// The function.
+        function: Function,
+        /// What was added to the function's argument.
+        centre: f64,
+    },
+    /// `A / B` for `0 <= A`, `0 < B`.
+    Div,
+    /// Elements of inputs, and constants.
+    View {
+        /// One for each element of the output.
+        sources: Vec<FloatSource>,
+    },
+}
+
+/// An operation, the tensors it reads and the one it defines.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FloatNode {
+    /// Name of the ONNX node it comes from.
+    pub name: String,
+    /// The operation.
+    pub op: FloatOp,
+    /// What follows the operation.
+    pub activation: Activation,
+    /// Tensors read.
+    pub inputs: Vec<FloatId>,
+    /// Tensor defined.
+    pub output: FloatId,
+}
+
+/// What a model expects of its data, input by input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InputSpec {
+    /// Name of the input.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Kind of numbers.
+    pub element: Element,
+}
+
+/// A model over reals: nodes in topological order over the tensors they define, and tract's
+/// runnable form of the same file as the reference for accuracy.
+#[derive(Debug, Clone)]
+pub struct FloatGraph {
+    /// Model name.
+    pub name: String,
+    /// Every tensor, addressed by [`FloatId`].
+    pub tensors: Vec<FloatTensor>,
+    /// Operations in topological order.
+    pub nodes: Vec<FloatNode>,
+    /// Inputs in the model's order.
+    pub inputs: Vec<FloatId>,
+    /// Outputs in the model's order.
+    pub outputs: Vec<FloatId>,
+    pub(crate) reference: Reference,
+}
+
+impl FloatGraph {
+    /// The tensor behind an id that this graph handed out.
+    #[must_use]
+    pub fn tensor(&self, id: FloatId) -> &FloatTensor {
+        &self.tensors[id.0]
+    }
+
+    /// What each input expects, for reading data files.
+    #[must_use]
+    pub fn input_specs(&self) -> Vec<InputSpec> {
+        self.inputs
+            .iter()
+            .map(|id| {
+                let t = self.tensor(*id);
+                InputSpec { name: t.name.clone(), shape: t.shape.clone(), element: t.element }
+            })
+            .collect()
+    }
+
+    /// Outputs of the model as tract computes them, in the model's order, row-major.
+    ///
+    /// # Errors
+    /// Where the sample does not fit the inputs, or tract refuses it.
+    pub fn run(&self, sample: &Sample) -> Result<Vec<Vec<f64>>, GraphError> {
+        sample.check(&self.input_specs())?;
+        self.reference.run(sample)
+    }
+
+    /// Every intermediate value, by this crate's own evaluation in double precision.
+    ///
+    /// # Errors
+    /// Where the sample does not fit the inputs.
+    pub fn trace(&self, sample: &Sample) -> Result<FloatTrace, GraphError> {
+        sample.check(&self.input_specs())?;
+        Ok(eval::trace(self, sample))
+    }
+
+    /// Number of weights and biases of the linear layers.
+    #[must_use]
+    pub fn parameter_count(&self) -> usize {
+        self.nodes
+            .iter()
+            .map(|n| match &n.op {
+                FloatOp::Linear { weight, bias, .. } => {
+                    weight.len() + bias.as_ref().map_or(0, Vec::len)
+                }
+                _ => 0,
+            })
+            .sum()
+    }
+}

@@ -1,0 +1,99 @@
+use serde::{Deserialize, Serialize};
+
+/// Binary exponent of a tensor: the integer `q` stands for `q * 2^-e`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ScaleExp(pub i32);
+
+impl ScaleExp {
+    /// The real number that `q` stands for.
+    #[must_use]
+    pub fn dequantise(self, q: i64) -> f64 {
+        q as f64 * (-f64::from(self.0)).exp2()
+    }
+
+    /// The integer nearest to `x` (ties away from zero), not yet range-checked.
+    #[must_use]
+    pub fn quantise(self, x: f64) -> f64 {
+        (x * f64::from(self.0).exp2()).round()
+    }
+}
+
+/// Index of a tensor in its graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TensorId(pub usize);
+
+/// Who sees a tensor's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Visibility {
+    /// Instances of the proof: the verifier sees and checks them.
+    Public,
+    /// Advice only.
+    Private,
+}
+
+/// Closed interval of integers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interval {
+    /// Least value.
+    pub lo: i128,
+    /// Greatest value.
+    pub hi: i128,
+}
+
+impl Interval {
+    /// Every integer of `bits` bits in two's complement.
+    #[must_use]
+    pub fn signed(bits: u32) -> Self {
+        let half = 1i128 << (bits - 1);
+        Self { lo: -half, hi: half - 1 }
+    }
+
+    /// Whether `v` lies inside.
+    #[must_use]
+    pub fn contains(self, v: i128) -> bool {
+        self.lo <= v && v <= self.hi
+    }
+
+    /// Greatest magnitude inside.
+    #[must_use]
+    pub fn max_abs(self) -> i128 {
+        self.lo.abs().max(self.hi.abs())
+    }
+
+    /// Bits of the smallest two's complement type that holds every value.
+    #[must_use]
+    pub fn signed_bits(self) -> u32 {
+        let magnitude = if self.lo < 0 { (-(self.lo + 1)).max(self.hi) } else { self.hi };
+        129 - magnitude.max(0).leading_zeros()
+    }
+}
+
+/// One tensor: what it is called, its shape, its scale and what its values can be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntTensor {
+    /// Name in the ONNX file, or derived from the node that made it.
+    pub name: String,
+    /// Row-major shape.
+    pub shape: Vec<usize>,
+    /// Exponent of the integers.
+    pub exponent: ScaleExp,
+    /// Values that the operations allow, by interval analysis from the inputs' bits.
+    pub range: Interval,
+}
+
+impl IntTensor {
+    /// Number of elements.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether the tensor has no elements.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,171 @@
+//! Lowering of ONNX operators to the float graph, one file a family.
+
+mod activation;
+mod conv;
+mod elementwise;
+mod matmul;
+mod normalise;
+mod pool;
+mod reduce;
+mod shape;
+mod structure;
+pub(crate) mod tensor;
+
+use std::path::Path;
+
+use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto};
+
+use crate::{
+    GraphError,
+    float::{Builder, Value},
+};
+
+/// Lowers one node: inputs in order, absent ones as `None`; outputs in order.
+pub(crate) type Lowering =
+    fn(&mut Builder, &Node<'_>, &[Option<Value>]) -> Result<Vec<Value>, GraphError>;
+
+/// The lowering of an operator of the default domain.
+pub(crate) fn lowering(operator: &str) -> Option<Lowering> {
+    [
+        activation::find,
+        conv::find,
+        elementwise::find,
+        matmul::find,
+        normalise::find,
+        pool::find,
+        reduce::find,
+        shape::find,
+        structure::find,
+    ]
+    .iter()
+    .find_map(|family| family(operator))
+}
+
+/// An ONNX node with what its lowering asks of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Node<'a> {
+    pub(crate) proto: &'a NodeProto,
+    /// Node name, or its first output where it has none.
+    pub(crate) name: &'a str,
+    /// Version of the default operator set.
+    pub(crate) opset: i64,
+    /// Folder of the model, for external data.
+    pub(crate) folder: Option<&'a Path>,
+}
+
+impl<'a> Node<'a> {
+    fn attribute(&self, name: &str) -> Option<&'a AttributeProto> {
+        self.proto.attribute.iter().find(|a| a.name == name)
+    }
+
+    pub(crate) fn int(&self, name: &str) -> Option<i64> {
+        self.attribute(name).map(|a| a.i)
+    }
+
+    pub(crate) fn float(&self, name: &str) -> Option<f64> {
+        self.attribute(name).map(|a| f64::from(a.f))
+    }
+
+    pub(crate) fn ints(&self, name: &str) -> Option<&'a [i64]> {
+        self.attribute(name).map(|a| a.ints.as_slice())
+    }
+
+    pub(crate) fn floats(&self, name: &str) -> Option<&'a [f32]> {
+        self.attribute(name).map(|a| a.floats.as_slice())
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        self.attribute(name).map(|a| String::from_utf8_lossy(&a.s).into_owned())
+    }
+
+    pub(crate) fn tensor(&self, name: &str) -> Option<&'a TensorProto> {
+        self.attribute(name).and_then(|a| a.t.as_ref())
+    }
+
+    pub(crate) fn malformed(&self, reason: impl Into<String>) -> GraphError {
+        GraphError::MalformedNode {
+            node: self.name.to_owned(),
+            operator: self.proto.op_type.clone(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn unsupported(
+        &self,
+        reason: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> GraphError {
+        GraphError::UnsupportedForm {
+            node: self.name.to_owned(),
+            operator: self.proto.op_type.clone(),
+            reason: reason.into(),
+            remedy: remedy.into(),
+        }
+    }
+
+    /// Input number `i`, which the operator cannot do without.
+    pub(crate) fn required<'v>(
+        &self,
+        inputs: &'v [Option<Value>],
+        i: usize,
+    ) -> Result<&'v Value, GraphError> {
+        inputs
+            .get(i)
+            .and_then(Option::as_ref)
+            .ok_or_else(|| self.malformed(format!("input {i} is missing")))
+    }
+
+    /// Elements of input number `i`, which must be known while compiling.
+    pub(crate) fn known<'v>(
+        &self,
+        inputs: &'v [Option<Value>],
+        i: usize,
+        role: &str,
+    ) -> Result<&'v [f64], GraphError> {
+        let value = self.required(inputs, i)?;
+        value.known().ok_or_else(|| {
+            self.unsupported(
+                format!("its {role} `{}` is computed from the model's inputs", value.name),
+                "make it a constant",
+            )
+        })
+    }
+
+    /// Integers from an attribute of old operator sets or an input of new ones.
+    pub(crate) fn ints_or_input(
+        &self,
+        inputs: &[Option<Value>],
+        attribute: &str,
+        input: usize,
+    ) -> Result<Option<Vec<i64>>, GraphError> {
+        if let Some(ints) = self.ints(attribute) {
+            return Ok(Some(ints.to_vec()));
+        }
+        if inputs.get(input).and_then(Option::as_ref).is_none() {
+            return Ok(None);
+        }
+        let known = self.known(inputs, input, attribute)?;
+        Ok(Some(known.iter().map(|v| *v as i64).collect()))
+    }
+
+    /// An axis that may count from the end.
+    pub(crate) fn axis(&self, axis: i64, rank: usize) -> Result<usize, GraphError> {
+        let at = if axis < 0 { axis.checked_add(rank as i64) } else { Some(axis) };
+        at.and_then(|a| usize::try_from(a).ok())
+            .filter(|a| *a < rank)
+            .ok_or_else(|| self.malformed(format!("axis {axis} of a tensor of rank {rank}")))
+    }
+
+    /// Several axes that may count from the end, each at most once.
+    pub(crate) fn axes(&self, axes: &[i64], rank: usize) -> Result<Vec<usize>, GraphError> {
+        let mut out = Vec::with_capacity(axes.len());
+        for axis in axes {
+            let axis = self.axis(*axis, rank)?;
+            if out.contains(&axis) {
+                return Err(self.malformed(format!("axis {axis} is given twice")));
+            }
+            out.push(axis);
+        }
+        Ok(out)
+    }
+}

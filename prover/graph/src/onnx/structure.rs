@@ -1,0 +1,112 @@
+//! Operators about the graph itself: constants, casts, shapes.
+
+use super::{Lowering, Node, tensor};
+use crate::{
+    GraphError,
+    float::{Builder, Element, MAX_ELEMENTS, Value, indices},
+};
+
+pub(super) fn find(operator: &str) -> Option<Lowering> {
+    Some(match operator {
+        "Identity" => |_, n, i| Ok(vec![n.required(i, 0)?.clone()]),
+        "Dropout" => dropout,
+        "Constant" => constant,
+        "ConstantOfShape" => constant_of_shape,
+        "Cast" => cast,
+        "Shape" => shape,
+        "Range" => range,
+        _ => return None,
+    })
+}
+
+/// The identity at inference.
+fn dropout(_: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
+    if node.proto.output.len() > 1 && node.proto.output.iter().skip(1).any(|o| !o.is_empty()) {
+        return Err(node.unsupported("its mask output is used", "export the model in evaluation mode"));
+    }
+    if let Some(Some(training)) = inputs.get(2)
+        && training.known() != Some(&[0.0])
+    {
+        return Err(node.unsupported("it is in training mode", "export the model in evaluation mode"));
+    }
+    Ok(vec![node.required(inputs, 0)?.clone()])
+}
+
+fn constant(_: &mut Builder, node: &Node<'_>, _: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
+    let value = if let Some(proto) = node.tensor("value") {
+        tensor::load(proto, node.folder)?
+    } else if let Some(v) = node.float("value_float") {
+        Value::constant(vec![v], vec![], Element::Real)
+    } else if let Some(v) = node.int("value_int") {
+        Value::constant(vec![v as f64], vec![], Element::Integer)
+    } else if let Some(list) = node.floats("value_floats") {
+        let data: Vec<f64> = list.iter().map(|v| f64::from(*v)).collect();
+        Value::constant(data, vec![list.len()], Element::Real)
+    } else if let Some(list) = node.ints("value_ints") {
+        let data: Vec<f64> = list.iter().map(|v| *v as f64).collect();
+        Value::constant(data, vec![list.len()], Element::Integer)
+    } else {
+        return Err(node.unsupported("its value is sparse or text", "use a dense numeric constant"));
+    };
+    Ok(vec![value])
+}
+
+fn constant_of_shape(_: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
+    let shape: Vec<usize> = node.known(inputs, 0, "shape")?.iter().map(|d| *d as usize).collect();
+    let len = indices::count(&shape).filter(|n| *n <= MAX_ELEMENTS).ok_or_else(|| {
+        GraphError::TooLarge { tensor: node.name.to_owned(), shape: shape.clone(), limit: MAX_ELEMENTS }
+    })?;
+    let (fill, element) = match node.tensor("value") {
+        Some(proto) => {
+            let v = tensor::load(proto, node.folder)?;
+            (v.known().and_then(|k| k.first().copied()).unwrap_or(0.0), v.element)
+        }
+        None => (0.0, Element::Real),
+    };
+    Ok(vec![Value::constant(vec![fill; len], shape, element)])
+}
+
+/// Between floating-point types, from integers to either; a computed real has no exact integer.
+fn cast(_: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
+    let x = node.required(inputs, 0)?;
+    let to = node.int("to").ok_or_else(|| node.malformed("it has no target type"))?;
+    let to = tensor::element(node.name, i32::try_from(to).unwrap_or(0))?;
+    if x.element == to || to == Element::Real {
+        return Ok(vec![x.with_element(to)]);
+    }
+    let Some(known) = x.known() else {
+        return Err(node.unsupported(
+            "it rounds a computed real to an integer",
+            "keep the value a float, or make the model's input an integer",
+        ));
+    };
+    let data = known.iter().map(|v| v.trunc()).collect();
+    Ok(vec![Value::constant(data, x.shape.clone(), Element::Integer)])
+}
+
+fn shape(_: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
+    let x = node.required(inputs, 0)?;
+    let rank = x.shape.len() as i64;
+    let at = |v: i64| (if v < 0 { v + rank } else { v }).clamp(0, rank) as usize;
+    let (start, end) = (at(node.int("start").unwrap_or(0)), at(node.int("end").unwrap_or(rank)));
+    let dims: Vec<f64> =
+        x.shape.get(start..end.max(start)).unwrap_or_default().iter().map(|d| *d as f64).collect();
+    let len = dims.len();
+    Ok(vec![Value::constant(dims, vec![len], Element::Integer)])
+}
+
+fn range(_: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
+    let scalar = |i: usize, role: &str| -> Result<f64, GraphError> {
+        let known = node.known(inputs, i, role)?;
+        known.first().copied().ok_or_else(|| node.malformed(format!("its {role} is empty")))
+    };
+    let (start, limit, delta) = (scalar(0, "start")?, scalar(1, "limit")?, scalar(2, "delta")?);
+    let count = ((limit - start) / delta).ceil().max(0.0);
+    if count.is_nan() || count > MAX_ELEMENTS as f64 {
+        return Err(node.malformed(format!("a range from {start} to {limit} by {delta}")));
+    }
+    let element = node.required(inputs, 0)?.element;
+    let data: Vec<f64> = (0..count as usize).map(|i| start + i as f64 * delta).collect();
+    let len = data.len();
+    Ok(vec![Value::constant(data, vec![len], element)])
+}

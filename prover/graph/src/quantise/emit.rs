@@ -1,0 +1,491 @@
+use super::{
+    QuantiseOptions, power_of_two,
+    scale::{QUOTIENT_EXPONENT, Scales, fitting, scales},
+    table::{TABLE_SHIFT, table},
+};
+use crate::{
+    GraphError,
+    calibrate::Ranges,
+    float::{Activation, Element, FloatGraph, FloatId, FloatNode, FloatOp, FloatSource},
+    int::{
+        INTEGER_INPUT_BITS, INTEGER_PACKING, IntGraph, IntNode, IntOp, IntTensor, Interval,
+        MAX_SHIFT, Packing, Param, Port, Rescale, RescaleKind, ScaleExp, Source, TensorId,
+        VALUE_BITS,
+    },
+};
+
+/// Bits that a weight stays under in magnitude.
+const WEIGHT_BITS: u32 = 30;
+
+/// Bits that an exact value of a real tensor stays under.
+const EXACT_BITS: u32 = 30;
+
+/// Largest power of two between the scales of two tensors that are summed exactly.
+const EXACT_LEVELS: i32 = 10;
+
+/// Relative error of a coefficient that counts as none beside 16-bit rounding.
+const COEFFICIENT_ERROR: f64 = 1.0 / (1 << 17) as f64;
+
+/// Emits the integer graph.
+pub(super) fn emit(
+    graph: &FloatGraph,
+    ranges: &Ranges,
+    options: &QuantiseOptions,
+) -> Result<IntGraph, GraphError> {
+    let mut e = Emitter {
+        graph,
+        ranges,
+        options,
+        scales: scales(graph, ranges, options.headroom),
+        placed: vec![TensorId(0); graph.tensors.len()],
+        out: IntGraph {
+            name: graph.name.clone(),
+            tensors: Vec::new(),
+            params: Vec::new(),
+            nodes: Vec::new(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+        },
+    };
+    for id in &graph.inputs {
+        e.input(*id)?;
+    }
+    for node in &graph.nodes {
+        let placed = e.node(node)?;
+        e.placed[node.output.0] = placed;
+    }
+    for id in &graph.outputs {
+        e.output(*id)?;
+    }
+    Ok(e.out)
+}
+
+struct Emitter<'a> {
+    graph: &'a FloatGraph,
+    ranges: &'a Ranges,
+    options: &'a QuantiseOptions,
+    scales: Scales,
+    /// Integer tensor of each float tensor that has one.
+    placed: Vec<TensorId>,
+    out: IntGraph,
+}
+
+/// An operation about to be emitted.
+struct Draft {
+    op: IntOp,
+    inputs: Vec<TensorId>,
+    exponent: i32,
+}
+
+impl Emitter<'_> {
+    fn input(&mut self, id: FloatId) -> Result<(), GraphError> {
+        let t = self.graph.tensor(id);
+        let (exponent, packing) = match t.element {
+            Element::Real => (self.scales.exponents[id.0], Packing::dense(VALUE_BITS)),
+            Element::Integer => {
+                let range = self.ranges.tensor(id);
+                let bound = f64::from(INTEGER_INPUT_BITS - 1).exp2();
+                if let Some(value) = [range.lo, range.hi].into_iter().find(|v| *v < -bound || *v >= bound) {
+                    return Err(GraphError::IntegerInputRange {
+                        input: t.name.clone(),
+                        value,
+                        bits: INTEGER_INPUT_BITS,
+                    });
+                }
+                (0, INTEGER_PACKING)
+            }
+        };
+        let tensor = self.tensor(t.name.clone(), t.shape.clone(), exponent, Interval::signed(packing.bits));
+        self.placed[id.0] = tensor;
+        self.out.inputs.push(Port { tensor, visibility: self.options.inputs, packing });
+        Ok(())
+    }
+
+    fn output(&mut self, id: FloatId) -> Result<(), GraphError> {
+        let tensor = self.placed[id.0];
+        let bits = self.out.tensor(tensor).range.signed_bits().next_multiple_of(8);
+        if bits > 32 {
+            return Err(GraphError::Quantise {
+                node: self.graph.tensor(id).name.clone(),
+                reason: format!("its values have {bits} bits, an output has at most 32; divide it before it leaves the model"),
+            });
+        }
+        let packing = Packing::dense(bits);
+        self.out.outputs.push(Port { tensor, visibility: self.options.outputs, packing });
+        Ok(())
+    }
+
+    fn tensor(&mut self, name: String, shape: Vec<usize>, exponent: i32, range: Interval) -> TensorId {
+        self.out.tensors.push(IntTensor { name, shape, exponent: ScaleExp(exponent), range });
+        TensorId(self.out.tensors.len() - 1)
+    }
+
+    fn exponent(&self, id: TensorId) -> i32 {
+        self.out.tensor(id).exponent.0
+    }
+
+    fn range(&self, id: TensorId) -> Interval {
+        self.out.tensor(id).range
+    }
+
+    /// Adds an operation that computes a float tensor, or (`role`) something on the way to it.
+    fn push(&mut self, node: &FloatNode, role: Option<&str>, draft: Draft) -> TensorId {
+        let ranges: Vec<Interval> = draft.inputs.iter().map(|id| self.range(*id)).collect();
+        let range = draft.op.range(&ranges, &self.out.params).output;
+        let t = self.graph.tensor(node.output);
+        let (name, shape) = match role {
+            None => (t.name.clone(), t.shape.clone()),
+            Some(role) => {
+                let shape = draft.inputs.first().map(|id| self.out.tensor(*id).shape.clone());
+                (format!("{}/{role}{}", t.name, self.out.tensors.len()), shape.unwrap_or_default())
+            }
+        };
+        let output = self.tensor(name, shape, draft.exponent, range);
+        let name = node.name.clone();
+        self.out.nodes.push(IntNode { name, op: draft.op, inputs: draft.inputs, output });
+        output
+    }
+
+    fn refused(&self, node: &FloatNode, reason: impl Into<String>) -> GraphError {
+        GraphError::Quantise { node: node.name.clone(), reason: reason.into() }
+    }
+
+    fn kind(node: &FloatNode) -> RescaleKind {
+        match node.activation {
+            Activation::None => RescaleKind::Signed,
+            Activation::Relu => RescaleKind::Relu,
+        }
+    }
+
+    fn node(&mut self, node: &FloatNode) -> Result<TensorId, GraphError> {
+        let inputs: Vec<TensorId> = node.inputs.iter().map(|id| self.placed[id.0]).collect();
+        match (&node.op, &inputs[..]) {
+            (FloatOp::Linear { .. }, [x]) => self.linear(node, *x),
+            (FloatOp::Add { ca, cb, c }, [a, b]) => {
+                self.combine(node, &[(&[*ca], *a), (&[*cb], *b)], &[*c])
+            }
+            (FloatOp::Affine { scale, offset }, [a]) => self.combine(node, &[(scale, *a)], offset),
+            (FloatOp::Mul { c }, [a, b]) => self.mul(node, *c, [*a, *b]),
+            (FloatOp::Sum { group, c }, [a]) => self.sum(node, *group, *c, *a),
+            (FloatOp::MatMul { rows, inner, cols }, [a, b]) => {
+                self.matmul(node, [*rows, *inner, *cols], [*a, *b])
+            }
+            (FloatOp::Max { group }, [a]) => {
+                let a = self.narrow(node, 0, *a, Narrow::Spread)?;
+                let exponent = self.exponent(a);
+                let draft = Draft { op: IntOp::Max { group: *group }, inputs: vec![a], exponent };
+                Ok(self.push(node, None, draft))
+            }
+            (FloatOp::Function { function, centre }, [a]) => {
+                let a = self.narrow(node, 0, *a, Narrow::Signed)?;
+                let exponent = self.scales.exponents[node.output.0];
+                let op = IntOp::Function {
+                    name: function.name(),
+                    table: table(*function, *centre, self.exponent(a), exponent),
+                    rescale: Rescale { shift: TABLE_SHIFT, kind: Self::kind(node) },
+                };
+                Ok(self.push(node, None, Draft { op, inputs: vec![a], exponent }))
+            }
+            (FloatOp::Div, [a, b]) => {
+                let a = self.narrow(node, 0, *a, Narrow::Spread)?;
+                let shift = QUOTIENT_EXPONENT - self.exponent(a) + self.exponent(*b);
+                let shift = u32::try_from(shift).map_err(|_| {
+                    self.refused(node, "its operands' scales are too far apart; calibrate on more samples")
+                })?;
+                let op = IntOp::Div { shift };
+                Ok(self.push(node, None, Draft { op, inputs: vec![a, *b], exponent: QUOTIENT_EXPONENT }))
+            }
+            (FloatOp::View { sources }, inputs) => self.view(node, sources, inputs),
+            _ => Err(self.refused(node, format!("it reads {} tensors", inputs.len()))),
+        }
+    }
+
+    /// Shift and output exponent at which coefficients up to `max` (in real units, for inputs at
+    /// `input`) stay under [`WEIGHT_BITS`]: shift 16 and the desired exponent where possible.
+    fn shift(&self, node: &FloatNode, max: f64, input: i32) -> Result<(u32, i32), GraphError> {
+        let desired = self.scales.exponents[node.output.0];
+        let room = if max > 0.0 { fitting(max, WEIGHT_BITS) } else { WEIGHT_BITS as i32 };
+        // The coefficients' exponent is shift + output - input.
+        let shift = (room + input - desired).min(MAX_SHIFT as i32);
+        if let Ok(shift) = u32::try_from(shift) {
+            return Ok((shift, desired));
+        }
+        let exponent = room + input;
+        if desired - exponent > VALUE_BITS as i32 {
+            return Err(self.refused(
+                node,
+                format!("its coefficients reach {max}, too large for inputs so coarse; normalise the model's inputs"),
+            ));
+        }
+        Ok((0, exponent))
+    }
+
+    fn linear(&mut self, node: &FloatNode, x: TensorId) -> Result<TensorId, GraphError> {
+        let FloatOp::Linear { shape, width, weight, bias, name } = &node.op else {
+            return Err(self.refused(node, "it is no linear layer"));
+        };
+        let input = self.exponent(x);
+        let max = weight.iter().fold(0.0f64, |m, w| m.max(w.abs()));
+        let (shift, exponent) = self.shift(node, max, input)?;
+        let level = shift as i32 + exponent - input;
+        let weight_index = self.param(node, name.clone(), weight, level)?;
+        let bias = match bias {
+            Some(b) => Some(self.param(node, format!("{name}/bias"), b, level + input)?),
+            None => None,
+        };
+        let op = IntOp::Linear {
+            shape: *shape,
+            width: *width,
+            weight: weight_index,
+            bias,
+            rescale: Rescale { shift, kind: Self::kind(node) },
+        };
+        Ok(self.push(node, None, Draft { op, inputs: vec![x], exponent }))
+    }
+
+    fn param(&mut self, node: &FloatNode, name: String, values: &[f64], exponent: i32) -> Result<usize, GraphError> {
+        let values = self.integers(node, values, exponent)?;
+        self.out.params.push(Param { name, values, exponent: ScaleExp(exponent) });
+        Ok(self.out.params.len() - 1)
+    }
+
+    /// Coefficients at an exponent.
+    fn integers(&self, node: &FloatNode, list: &[f64], exponent: i32) -> Result<Vec<i64>, GraphError> {
+        list.iter()
+            .map(|v| {
+                let q = ScaleExp(exponent).quantise(*v);
+                if q.abs() < 61f64.exp2() {
+                    Ok(q as i64)
+                } else {
+                    Err(self.refused(node, format!("its constant {v} is too large beside its inputs; normalise the model's inputs")))
+                }
+            })
+            .collect()
+    }
+
+    /// `sum_i coefficient_i * input_i + offset`, exact where that is possible and the readers take
+    /// it, rescaled otherwise.
+    fn combine(
+        &mut self,
+        node: &FloatNode,
+        terms: &[(&[f64], TensorId)],
+        offset: &[f64],
+    ) -> Result<TensorId, GraphError> {
+        // Exponent at which each term's coefficient is 1 or -1.
+        let natural: Option<Vec<i32>> = terms
+            .iter()
+            .map(|(c, id)| match c {
+                [c] => Some(self.exponent(*id) - power_of_two(*c)?),
+                _ => None,
+            })
+            .collect();
+        if let Some(natural) = &natural {
+            let (least, most) = (
+                natural.iter().copied().min().unwrap_or(0),
+                natural.iter().copied().max().unwrap_or(0),
+            );
+            let integer = self.graph.tensor(node.output).element == Element::Integer;
+            let wide = self.scales.wide[node.output.0] && most - least <= EXACT_LEVELS;
+            if (wide || integer) && node.activation == Activation::None {
+                let exact = self.combined(node, terms, offset, (most, Rescale::EXACT))?;
+                let ranges: Vec<Interval> = terms.iter().map(|(_, id)| self.range(*id)).collect();
+                let range = exact.op.range(&ranges, &self.out.params).output;
+                if integer || range.signed_bits() <= EXACT_BITS {
+                    return Ok(self.push(node, None, exact));
+                }
+            }
+            // A finer scale than the inputs' would carry nothing more, but suits a function's table.
+            let desired = self.scales.exponents[node.output.0];
+            let exponent = if self.scales.signed[node.output.0] { desired } else { desired.min(most) };
+            if natural.iter().all(|e| (0..=EXACT_LEVELS).contains(&(exponent - e))) {
+                let rescale = Rescale { shift: 0, kind: Self::kind(node) };
+                let draft = self.combined(node, terms, offset, (exponent, rescale))?;
+                return Ok(self.push(node, None, draft));
+            }
+            let rescale = Rescale { shift: MAX_SHIFT, kind: Self::kind(node) };
+            let draft = self.combined(node, terms, offset, (exponent, rescale))?;
+            return Ok(self.push(node, None, draft));
+        }
+        let mut chosen = (MAX_SHIFT, i32::MAX);
+        for (c, id) in terms {
+            let max = c.iter().fold(0.0f64, |m, c| m.max(c.abs()));
+            let (shift, exponent) = self.shift(node, max, self.exponent(*id))?;
+            chosen = (chosen.0.min(shift), chosen.1.min(exponent));
+        }
+        let rescale = Rescale { shift: chosen.0, kind: Self::kind(node) };
+        let draft = self.combined(node, terms, offset, (chosen.1, rescale))?;
+        Ok(self.push(node, None, draft))
+    }
+
+    fn combined(
+        &self,
+        node: &FloatNode,
+        terms: &[(&[f64], TensorId)],
+        offset: &[f64],
+        (exponent, rescale): (i32, Rescale),
+    ) -> Result<Draft, GraphError> {
+        let level = exponent + rescale.shift as i32;
+        let offset = self.integers(node, offset, level)?;
+        let mut coefficients = Vec::with_capacity(terms.len());
+        for (c, id) in terms {
+            coefficients.push(self.integers(node, c, level - self.exponent(*id))?);
+        }
+        let inputs = terms.iter().map(|(_, id)| *id).collect();
+        let op = match &coefficients[..] {
+            [a, b] => IntOp::Add { ca: a[0], cb: b[0], c: offset[0], rescale },
+            [a] => IntOp::Affine { scale: a.clone(), offset, rescale },
+            _ => return Err(self.refused(node, "it has no terms")),
+        };
+        Ok(Draft { op, inputs, exponent })
+    }
+
+    fn mul(&mut self, node: &FloatNode, c: f64, inputs: [TensorId; 2]) -> Result<TensorId, GraphError> {
+        if self.graph.tensor(node.output).element == Element::Integer {
+            let op = IntOp::Mul { c: c as i64, rescale: Rescale::EXACT };
+            return Ok(self.push(node, None, Draft { op, inputs: inputs.to_vec(), exponent: 0 }));
+        }
+        let power = power_of_two(c).ok_or_else(|| self.refused(node, format!("its coefficient {c} is no power of two")))?;
+        let mut a = self.narrow(node, 0, inputs[0], Narrow::Spread)?;
+        let mut b = if inputs[1] == inputs[0] { a } else { self.narrow(node, 1, inputs[1], Narrow::Spread)? };
+        let natural = |e: &Self, a, b| e.exponent(a) + e.exponent(b) - power;
+        let exponent = self.scales.exponents[node.output.0].min(natural(self, a, b));
+        let excess = natural(self, a, b) - exponent - MAX_SHIFT as i32;
+        if excess > 0 {
+            // The product drops more than 16 bits: drop some of them from the operands first.
+            if a == b {
+                a = self.coarser(node, a, excess.div_euclid(2) + excess % 2)?;
+                b = a;
+            } else {
+                b = self.coarser(node, b, excess)?;
+            }
+        }
+        let level = exponent + MAX_SHIFT as i32 - natural(self, a, b);
+        let c = c.signum() as i64 * (1i64 << level.clamp(0, 40));
+        let op = IntOp::Mul { c, rescale: Rescale { shift: MAX_SHIFT, kind: Self::kind(node) } };
+        Ok(self.push(node, None, Draft { op, inputs: vec![a, b], exponent }))
+    }
+
+    fn sum(&mut self, node: &FloatNode, group: usize, c: f64, a: TensorId) -> Result<TensorId, GraphError> {
+        let input = self.exponent(a);
+        let desired = self.scales.exponents[node.output.0];
+        let integer = self.graph.tensor(node.output).element == Element::Integer;
+        if let Some(power) = power_of_two(c) {
+            let exact = IntOp::Sum { group, c: c.signum() as i64, rescale: Rescale::EXACT };
+            let range = exact.range(&[self.range(a)], &self.out.params).output;
+            let fits = integer || self.scales.wide[node.output.0] && range.signed_bits() <= EXACT_BITS;
+            if fits && node.activation == Activation::None {
+                return Ok(self.push(node, None, Draft { op: exact, inputs: vec![a], exponent: input - power }));
+            }
+            let exponent = desired.min(input - power);
+            return self.rescaled_sum(node, None, (group, c, a), exponent);
+        }
+        // A mean over many elements has a small coefficient: below a precision it is split into a
+        // sum, rescaled by a power of two, and an affine map with a coefficient near one.
+        let coefficient = c.abs() * f64::from(MAX_SHIFT as i32 + desired - input).exp2();
+        if (coefficient.round() / coefficient - 1.0).abs() <= COEFFICIENT_ERROR {
+            return self.rescaled_sum(node, None, (group, c, a), desired);
+        }
+        let total = self.ranges.before_activation.get(self.position(node)).map_or(0.0, |r| r.max_abs());
+        let exponent = fitting(total / c.abs() * self.options.headroom, VALUE_BITS - 1).min(input);
+        let plain = FloatNode { activation: Activation::None, ..node.clone() };
+        let total = self.rescaled_sum(&plain, Some("sum"), (group, 1.0, a), exponent)?;
+        self.combine(node, &[(&[c], total)], &[0.0])
+    }
+
+    fn position(&self, node: &FloatNode) -> usize {
+        self.graph.nodes.iter().position(|n| n.output == node.output).unwrap_or(usize::MAX)
+    }
+
+    fn rescaled_sum(
+        &mut self,
+        node: &FloatNode,
+        role: Option<&str>,
+        (group, c, a): (usize, f64, TensorId),
+        exponent: i32,
+    ) -> Result<TensorId, GraphError> {
+        let level = MAX_SHIFT as i32 + exponent - self.exponent(a);
+        let c = self.integers(node, &[c], level)?[0];
+        let op = IntOp::Sum { group, c, rescale: Rescale { shift: MAX_SHIFT, kind: Self::kind(node) } };
+        let id = self.push(node, role, Draft { op, inputs: vec![a], exponent });
+        if role.is_some() {
+            self.out.tensors[id.0].shape = self.graph.tensor(node.output).shape.clone();
+        }
+        Ok(id)
+    }
+
+    fn matmul(&mut self, node: &FloatNode, [rows, inner, cols]: [usize; 3], inputs: [TensorId; 2]) -> Result<TensorId, GraphError> {
+        let mut a = self.narrow(node, 0, inputs[0], Narrow::Spread)?;
+        let mut b = self.narrow(node, 1, inputs[1], Narrow::Spread)?;
+        let natural = |e: &Self, a, b| e.exponent(a) + e.exponent(b);
+        let exponent = self.scales.exponents[node.output.0].min(natural(self, a, b));
+        let excess = natural(self, a, b) - exponent - MAX_SHIFT as i32;
+        if excess > 0 {
+            a = self.coarser(node, a, excess.div_euclid(2))?;
+            b = self.coarser(node, b, excess - excess.div_euclid(2))?;
+        }
+        let shift = (natural(self, a, b) - exponent).max(0) as u32;
+        let op = IntOp::MatMul { rows, inner, cols, rescale: Rescale { shift, kind: Self::kind(node) } };
+        Ok(self.push(node, None, Draft { op, inputs: vec![a, b], exponent }))
+    }
+
+    fn view(&mut self, node: &FloatNode, sources: &[FloatSource], inputs: &[TensorId]) -> Result<TensorId, GraphError> {
+        let exponents: Vec<i32> = inputs.iter().map(|id| self.exponent(*id)).collect();
+        let mut exponent = exponents.iter().copied().min().unwrap_or(self.scales.exponents[node.output.0]);
+        let mut joined = inputs.to_vec();
+        if exponents.iter().any(|e| *e != exponent) {
+            exponent = exponent.min(self.scales.exponents[node.output.0]);
+            for (i, id) in joined.iter_mut().enumerate() {
+                *id = self.coarser(node, *id, exponents[i] - exponent)?;
+            }
+        }
+        let sources = sources
+            .iter()
+            .map(|s| match s {
+                FloatSource::Element(i, at) => Ok(Source::Element(*i, *at)),
+                FloatSource::Constant(c) => {
+                    Ok(Source::Constant(self.integers(node, &[*c], exponent)?[0]))
+                }
+            })
+            .collect::<Result<Vec<_>, GraphError>>()?;
+        Ok(self.push(node, None, Draft { op: IntOp::View { sources }, inputs: joined, exponent }))
+    }
+
+    /// Input number `i` of a node as a tensor of 16 bits.
+    fn narrow(&mut self, node: &FloatNode, i: usize, id: TensorId, how: Narrow) -> Result<TensorId, GraphError> {
+        let range = self.range(id);
+        let fits = match how {
+            Narrow::Signed => range.within(Interval::signed(VALUE_BITS)),
+            Narrow::Spread => range.hi - range.lo < 1 << VALUE_BITS && range.max_abs() < 1 << VALUE_BITS,
+        };
+        if fits {
+            return Ok(id);
+        }
+        let observed = self.ranges.tensor(node.inputs[i]).max_abs() * self.options.headroom;
+        let exponent = fitting(observed, VALUE_BITS - 1).min(self.exponent(id));
+        self.coarser(node, id, self.exponent(id) - exponent)
+    }
+
+    /// The tensor at an exponent lower by `levels`, as signed 16-bit values.
+    fn coarser(&mut self, node: &FloatNode, id: TensorId, levels: i32) -> Result<TensorId, GraphError> {
+        if levels == 0 && self.range(id).within(Interval::signed(VALUE_BITS)) {
+            return Ok(id);
+        }
+        let Some(step) = u32::try_from(levels).ok().filter(|l| *l <= MAX_SHIFT) else {
+            return Err(self.refused(node, "the scales of its inputs are too far apart; normalise the model's inputs"));
+        };
+        let shift = if step == 0 { 0 } else { MAX_SHIFT };
+        let rescale = Rescale { shift, kind: RescaleKind::Signed };
+        let op = IntOp::Affine { scale: vec![1i64 << (shift - step)], offset: vec![0], rescale };
+        let exponent = self.exponent(id) - levels;
+        Ok(self.push(node, Some("narrow"), Draft { op, inputs: vec![id], exponent }))
+    }
+}
+
+/// What a reader demands of a narrow tensor.
+#[derive(Clone, Copy)]
+enum Narrow {
+    /// Signed 16-bit values.
+    Signed,
+    /// Values that lie less than `2^16` apart.
+    Spread,
+}

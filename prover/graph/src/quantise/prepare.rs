@@ -1,0 +1,183 @@
+use crate::{
+    calibrate::{Range, Ranges},
+    float::{Activation, Element, FloatGraph, FloatId, FloatNode, FloatOp, FloatTensor, Function},
+};
+
+/// Magnitude beyond which a function is constant within half a unit of its output; a little less
+/// than a power of two, so that it fits 15 bits at a power-of-two scale.
+fn saturation(function: Function) -> Option<f64> {
+    match function {
+        Function::Sigmoid => Some(15.99),
+        Function::Tanh => Some(7.99),
+        Function::Erf => Some(3.99),
+        _ => None,
+    }
+}
+
+/// Clamps the inputs of saturating functions that reach far into the constant part, so that the
+/// table's points lie where the function moves: `x` becomes
+/// `B - relu(2 B - relu(x + B))`, whose inner ReLU joins the operation that computes `x`.
+pub(super) fn clamp_functions(graph: &FloatGraph, ranges: &Ranges, headroom: f64) -> (FloatGraph, Ranges) {
+    let mut out = FloatGraph { nodes: Vec::new(), ..graph.clone() };
+    let mut observed = Ranges { before_activation: Vec::new(), ..ranges.clone() };
+    for (at, node) in graph.nodes.iter().enumerate() {
+        let mut node = node.clone();
+        if let (FloatOp::Function { function, .. }, [read]) = (&node.op, &node.inputs[..])
+            && let Some(bound) = saturation(*function)
+            && ranges.tensor(*read).max_abs() * headroom > bound
+        {
+            let mut clamp = Clamp { graph: &mut out, ranges: &mut observed, headroom, bound };
+            node.inputs = vec![clamp.insert(&node.name, *read)];
+        }
+        out.nodes.push(node);
+        observed.before_activation.push(ranges.before_activation[at]);
+    }
+    (out, observed)
+}
+
+struct Clamp<'a> {
+    graph: &'a mut FloatGraph,
+    ranges: &'a mut Ranges,
+    headroom: f64,
+    bound: f64,
+}
+
+impl Clamp<'_> {
+    /// The three maps; returns the clamped tensor.
+    fn insert(&mut self, node: &str, read: FloatId) -> FloatId {
+        let (bound, range) = (self.bound, self.ranges.tensor(read));
+        // Bounds that hold with head-room; `map` takes the head-room out again.
+        let (lo, hi) = (range.lo * self.headroom + bound, range.hi * self.headroom + bound);
+        let above = self.map(node, read, (1.0, bound), (lo, hi, Activation::Relu));
+        let top = (2.0 * bound - hi.max(0.0), 2.0 * bound);
+        let below = self.map(node, above, (-1.0, 2.0 * bound), (top.0, top.1, Activation::Relu));
+        self.map(node, below, (-1.0, bound), (-bound, bound, Activation::None))
+    }
+
+    fn map(
+        &mut self,
+        node: &str,
+        read: FloatId,
+        (scale, offset): (f64, f64),
+        (lo, hi, activation): (f64, f64, Activation),
+    ) -> FloatId {
+        let shape = self.graph.tensor(read).shape.clone();
+        let output = FloatId(self.graph.tensors.len());
+        let name = format!("{}/clamp{}", self.graph.tensor(read).name, output.0);
+        self.graph.tensors.push(FloatTensor { name, shape, element: Element::Real });
+        let op = FloatOp::Affine { scale: vec![scale], offset: vec![offset] };
+        let name = node.to_owned();
+        self.graph.nodes.push(FloatNode { name, op, activation, inputs: vec![read], output });
+        let range = |lo: f64, hi: f64| {
+            let (lo, hi) = (lo / self.headroom, hi / self.headroom);
+            Range { lo, hi, mean_square: lo.abs().max(hi.abs()).powi(2) }
+        };
+        self.ranges.before_activation.push(range(lo, hi));
+        self.ranges.tensors.push(range(activation.apply(lo), activation.apply(hi)));
+        output
+    }
+}
+
+/// Lets an operation carry the ReLU of the affine map that alone reads it, offset included.
+pub(super) fn fuse_clamps(mut graph: FloatGraph, mut ranges: Ranges) -> (FloatGraph, Ranges) {
+    let mut at = 0;
+    while at < graph.nodes.len() {
+        let fused = fusion(&graph, at);
+        let Some((before, op)) = fused else {
+            at += 1;
+            continue;
+        };
+        let removed = graph.nodes.remove(at);
+        graph.nodes[before].op = op;
+        graph.nodes[before].activation = Activation::Relu;
+        graph.nodes[before].output = removed.output;
+        ranges.before_activation[before] = ranges.before_activation.remove(at);
+    }
+    (graph, ranges)
+}
+
+/// The operation before node `at` with the node's offset inside, where the node is a shifted ReLU
+/// that it can carry.
+fn fusion(graph: &FloatGraph, at: usize) -> Option<(usize, FloatOp)> {
+    let node = &graph.nodes[at];
+    let FloatOp::Affine { scale, offset } = &node.op else { return None };
+    let ([1.0], [offset], Activation::Relu) = (&scale[..], &offset[..], node.activation) else {
+        return None;
+    };
+    let [read] = node.inputs[..] else { return None };
+    let readers = graph.nodes.iter().flat_map(|n| &n.inputs).chain(&graph.outputs);
+    if readers.filter(|id| **id == read).count() != 1 {
+        return None;
+    }
+    let before = graph.nodes[..at].iter().position(|n| n.output == read)?;
+    if graph.nodes[before].activation != Activation::None {
+        return None;
+    }
+    Some((before, shifted(&graph.nodes[before].op, *offset)?))
+}
+
+/// Moves the inputs of functions to the middle of their tables where that halves the step between
+/// two points or better: `f(x)` becomes `g(x + centre)` with `g(y) = f(y - centre)`, and the centre
+/// joins the bias of what computes `x`. A softmax's exponential, whose argument is never positive,
+/// gains a bit.
+pub(super) fn centre_functions(graph: &FloatGraph, ranges: &Ranges, headroom: f64) -> (FloatGraph, Ranges) {
+    let (mut graph, mut ranges) = (graph.clone(), ranges.clone());
+    for at in 0..graph.nodes.len() {
+        let FloatOp::Function { .. } = graph.nodes[at].op else { continue };
+        let [read] = graph.nodes[at].inputs[..] else { continue };
+        let readers = graph.nodes.iter().flat_map(|n| &n.inputs).chain(&graph.outputs);
+        if readers.filter(|id| **id == read).count() != 1 {
+            continue;
+        }
+        let Some(before) = graph.nodes.iter().position(|n| n.output == read) else { continue };
+        let producer = &graph.nodes[before];
+        if producer.activation != Activation::None {
+            continue;
+        }
+        let observed = ranges.tensor(read);
+        let (lo, hi) = (observed.lo.min(0.0) * headroom, observed.hi.max(0.0) * headroom);
+        let (half, whole) = ((hi - lo) / 2.0, lo.abs().max(hi.abs()));
+        if half <= 0.0 || half.log2().ceil() >= whole.log2().ceil() {
+            continue;
+        }
+        let shift = -(lo + hi) / 2.0;
+        let Some(op) = shifted(&producer.op, shift) else { continue };
+        graph.nodes[before].op = op;
+        if let FloatOp::Function { centre, .. } = &mut graph.nodes[at].op {
+            *centre += shift;
+        }
+        // The values carry another meaning now, and must not pass for those of the ONNX tensor.
+        graph.tensors[read.0].name.push_str("/centred");
+        // Head-room is inside the bounds already.
+        let (lo, hi) = ((lo + shift) / headroom, (hi + shift) / headroom);
+        let centred = Range { lo, hi, mean_square: lo * lo };
+        ranges.tensors[read.0] = centred;
+        ranges.before_activation[before] = centred;
+    }
+    (graph, ranges)
+}
+
+/// The operation with a constant added to its result, where it has room for one.
+fn shifted(op: &FloatOp, shift: f64) -> Option<FloatOp> {
+    match op {
+        FloatOp::Linear { shape, width, weight, bias, name } => {
+            let bias = match bias {
+                Some(b) => b.iter().map(|b| b + shift).collect(),
+                None => vec![shift; *width],
+            };
+            Some(FloatOp::Linear {
+                shape: *shape,
+                width: *width,
+                weight: weight.clone(),
+                bias: Some(bias),
+                name: name.clone(),
+            })
+        }
+        FloatOp::Add { ca, cb, c } => Some(FloatOp::Add { ca: *ca, cb: *cb, c: c + shift }),
+        FloatOp::Affine { scale, offset } => Some(FloatOp::Affine {
+            scale: scale.clone(),
+            offset: offset.iter().map(|o| o + shift).collect(),
+        }),
+        _ => None,
+    }
+}

@@ -1,0 +1,132 @@
+use super::balance;
+use crate::{
+    calibrate::Ranges,
+    float::{Activation, Element, FloatGraph, FloatOp},
+    int::VALUE_BITS,
+};
+
+/// Exponent of a tensor that is always zero on the calibration data.
+const ZERO_EXPONENT: i32 = 15;
+
+/// Largest exponent: values below `2^-40` are treated as noise.
+const MAX_EXPONENT: i32 = 40;
+
+/// Exponent of quotients, which are at most 1.
+pub(super) const QUOTIENT_EXPONENT: i32 = 14;
+
+/// What the quantiser knows of each tensor of the float graph before it emits any operation.
+#[derive(Debug)]
+pub(super) struct Scales {
+    /// Exponent at which the calibrated range with head-room fits 16 bits.
+    pub(super) exponents: Vec<i32>,
+    /// Whether every reader takes values of more than 16 bits.
+    pub(super) wide: Vec<bool>,
+    /// Whether a function reads the tensor, whose values are then signed 16-bit integers.
+    pub(super) signed: Vec<bool>,
+}
+
+/// Largest exponent at which magnitudes up to `max_abs` stay below `2^bits`.
+pub(super) fn fitting(max_abs: f64, bits: u32) -> i32 {
+    if max_abs <= 0.0 {
+        return ZERO_EXPONENT;
+    }
+    // One unit less than the power of two, for the rounding.
+    let limit = f64::from(bits).exp2() - 1.0;
+    ((limit / max_abs).log2().floor() as i32).clamp(-MAX_EXPONENT, MAX_EXPONENT)
+}
+
+/// Exponents from calibration, equal among tensors that one view joins.
+pub(super) fn scales(graph: &FloatGraph, ranges: &Ranges, headroom: f64) -> Scales {
+    let signed = required_signed(graph);
+    let mut exponents: Vec<i32> = (0..graph.tensors.len())
+        .map(|t| fitting(ranges.tensors[t].max_abs() * headroom, VALUE_BITS - 1))
+        .collect();
+    for (i, node) in graph.nodes.iter().enumerate() {
+        let t = node.output.0;
+        let before = ranges.before_activation[i].max_abs() * headroom;
+        exponents[t] = match (&node.op, node.activation) {
+            (FloatOp::Div, _) => QUOTIENT_EXPONENT,
+            (_, Activation::Relu) if signed[t] => fitting(before, VALUE_BITS - 1),
+            (_, Activation::Relu) => fitting(before, VALUE_BITS),
+            (_, Activation::None) => exponents[t],
+        };
+    }
+    let classes = tie(graph, &mut exponents);
+    balance::balance(graph, ranges, &classes, &mut exponents);
+    Scales { exponents, wide: wide(graph), signed }
+}
+
+/// Gives tensors that a view joins one exponent, so that joining them costs nothing. Returns the
+/// class of each tensor.
+fn tie(graph: &FloatGraph, exponents: &mut [i32]) -> Vec<usize> {
+    let mut class: Vec<usize> = (0..exponents.len()).collect();
+    fn root(class: &[usize], mut t: usize) -> usize {
+        while class[t] != t {
+            t = class[t];
+        }
+        t
+    }
+    for node in &graph.nodes {
+        if matches!(node.op, FloatOp::View { .. } | FloatOp::Max { .. }) {
+            for id in &node.inputs {
+                let (a, b) = (root(&class, id.0), root(&class, node.output.0));
+                class[a] = b;
+            }
+        }
+    }
+    // Inputs of the model and quotients have their own scale whatever they are joined with.
+    let mut least = vec![i32::MAX; exponents.len()];
+    let rescaled = graph.nodes.iter().filter(|n| {
+        !matches!(n.op, FloatOp::View { .. } | FloatOp::Max { .. } | FloatOp::Div)
+    });
+    for node in rescaled {
+        let class = root(&class, node.output.0);
+        least[class] = least[class].min(exponents[node.output.0]);
+    }
+    for node in &graph.nodes {
+        let class = root(&class, node.output.0);
+        if least[class] != i32::MAX && !matches!(node.op, FloatOp::Div) {
+            exponents[node.output.0] = least[class];
+        }
+    }
+    (0..class.len()).map(|t| root(&class, t)).collect()
+}
+
+/// Tensors that a function reads, whose values must be signed 16-bit integers.
+fn required_signed(graph: &FloatGraph) -> Vec<bool> {
+    let mut signed = vec![false; graph.tensors.len()];
+    for node in graph.nodes.iter().rev() {
+        let needs = match node.op {
+            FloatOp::Function { .. } => true,
+            FloatOp::View { .. } | FloatOp::Max { .. } => signed[node.output.0],
+            _ => false,
+        };
+        if needs {
+            node.inputs.iter().for_each(|id| signed[id.0] = true);
+        }
+    }
+    signed
+}
+
+/// Tensors whose every reader sums them up or rescales them.
+fn wide(graph: &FloatGraph) -> Vec<bool> {
+    let mut wide = vec![true; graph.tensors.len()];
+    for id in &graph.outputs {
+        wide[id.0] = graph.tensor(*id).element == Element::Integer;
+    }
+    for node in graph.nodes.iter().rev() {
+        for (i, id) in node.inputs.iter().enumerate() {
+            wide[id.0] &= match node.op {
+                FloatOp::Linear { .. } | FloatOp::Affine { .. } => true,
+                FloatOp::Sum { .. } | FloatOp::Add { .. } => true,
+                FloatOp::Div => i == 1,
+                FloatOp::View { .. } => wide[node.output.0],
+                FloatOp::Max { .. }
+                | FloatOp::Function { .. }
+                | FloatOp::Mul { .. }
+                | FloatOp::MatMul { .. } => false,
+            };
+        }
+    }
+    wide
+}

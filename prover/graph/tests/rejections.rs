@@ -1,0 +1,333 @@
+//! Bad models, bad data, bad inputs: each gets its error, none a panic.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, missing_docs)]
+
+#[allow(dead_code)]
+mod onnx;
+
+use std::collections::BTreeMap;
+
+use onnx::{Attribute::*, Onnx, noise};
+use tract_onnx::pb::{StringStringEntryProto, tensor_proto::{DataLocation, DataType}};
+use vouch_graph::{
+    GraphError,
+    calibrate::calibrate,
+    data::{Sample, read_json, read_npz},
+    exec::{execute, quantise_inputs},
+    float::{Element, FloatGraph, InputSpec},
+    import::{ImportOptions, OnnxModel},
+    int::{IntGraph, IntOp, ScaleExp, TensorId},
+    quantise::{QuantiseOptions, quantise},
+};
+
+fn import(bytes: &[u8], options: &ImportOptions) -> Result<FloatGraph, GraphError> {
+    OnnxModel::read(bytes, "model.onnx", options)?.lower()
+}
+
+fn refused(model: &Onnx) -> GraphError {
+    import(&model.bytes(), &ImportOptions::default()).unwrap_err()
+}
+
+fn gemm() -> Onnx {
+    Onnx::new()
+        .input("x", &[1, 3])
+        .weight("w", &[3, 2], &noise(1, 6))
+        .node("MatMul", &["x", "w"], "h", &[])
+        .node("Tanh", &["h"], "y", &[])
+        .output("y")
+}
+
+fn compiled() -> IntGraph {
+    let float = import(&gemm().bytes(), &ImportOptions::default()).unwrap();
+    let samples = [Sample { inputs: vec![vec![1.0, -1.0, 0.5]] }];
+    let ranges = calibrate(&float, &samples).unwrap();
+    quantise(&float, &ranges, &QuantiseOptions::default()).unwrap()
+}
+
+#[test]
+fn bytes_that_are_no_model_are_refused() {
+    for bytes in [&b""[..], b"hello, this is no protobuf", &[0x08, 0x08]] {
+        let error = import(bytes, &ImportOptions::default()).unwrap_err();
+        assert_eq!(error.code(), "not_onnx", "{error}");
+    }
+}
+
+#[test]
+fn every_changed_byte_is_an_error_or_another_model() {
+    let bytes = gemm().bytes();
+    for at in 0..bytes.len() {
+        for flip in [0x01, 0x80, 0xff] {
+            let mut changed = bytes.clone();
+            changed[at] ^= flip;
+            // What counts is that it returns.
+            let _ = import(&changed, &ImportOptions::default());
+        }
+    }
+    for len in 0..bytes.len() {
+        let _ = import(&bytes[..len], &ImportOptions::default());
+    }
+}
+
+#[test]
+fn an_unknown_operator_is_named_with_its_node() {
+    let model = Onnx::new().input("x", &[1, 3]).node("NonZero", &["x"], "y", &[]).output("y");
+    let error = refused(&model);
+    assert!(matches!(&error, GraphError::UnsupportedOperator { node, operator, .. }
+        if node == "NonZero_y" && operator == "NonZero"), "{error}");
+}
+
+#[test]
+fn a_custom_domain_is_named() {
+    let mut model = Onnx::new().input("x", &[1, 3]).node("Magic", &["x"], "y", &[]).output("y");
+    model.graph.node[0].domain = "com.example".to_owned();
+    let error = refused(&model);
+    assert!(error.to_string().contains("com.example::Magic"), "{error}");
+    assert!(error.to_string().contains("custom domain"), "{error}");
+}
+
+#[test]
+fn an_open_dimension_needs_a_shape() {
+    let model = Onnx::new().input("x", &[1, 0]).node("Relu", &["x"], "y", &[]).output("y");
+    let error = refused(&model);
+    assert!(matches!(&error, GraphError::DynamicShape { input, axis: 1, symbol }
+        if input == "x" && symbol == "n"), "{error}");
+    let with = |name: &str, shape: &[usize]| ImportOptions {
+        input_shapes: BTreeMap::from([(name.to_owned(), shape.to_vec())]),
+    };
+    let float = import(&model.bytes(), &with("x", &[1, 4])).unwrap();
+    assert_eq!(float.input_specs()[0].shape, [1, 4]);
+    let error = import(&model.bytes(), &with("x", &[2, 4])).unwrap_err();
+    assert_eq!(error.code(), "shape_override", "{error}");
+    let error = import(&model.bytes(), &with("z", &[1, 4])).unwrap_err();
+    assert_eq!(error.code(), "unknown_input", "{error}");
+}
+
+#[test]
+fn an_open_batch_is_one() {
+    let model = Onnx::new().input("x", &[0, 3]).node("Relu", &["x"], "y", &[]).output("y");
+    let float = import(&model.bytes(), &ImportOptions::default()).unwrap();
+    assert_eq!(float.input_specs()[0].shape, [1, 3]);
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_refused() {
+    let mut model = gemm();
+    model.graph.initializer[0].float_data[4] = f32::NAN;
+    let error = refused(&model);
+    assert!(matches!(&error, GraphError::NotFiniteWeight { tensor, index: 4, .. } if tensor == "w"), "{error}");
+}
+
+#[test]
+fn weights_of_the_wrong_length_are_refused() {
+    let mut model = gemm();
+    model.graph.initializer[0].float_data.pop();
+    assert_eq!(refused(&model).code(), "tensor_data");
+}
+
+#[test]
+fn shapes_beyond_the_limit_are_refused() {
+    let model = Onnx::new().input("x", &[1, 1 << 30]).node("Relu", &["x"], "y", &[]).output("y");
+    assert_eq!(refused(&model).code(), "too_large");
+}
+
+#[test]
+fn text_tensors_are_refused() {
+    let model =
+        Onnx::new().typed_input("x", &[1, 3], DataType::String).node("Identity", &["x"], "y", &[]).output("y");
+    assert_eq!(refused(&model).code(), "element_type");
+}
+
+#[test]
+fn external_data_outside_the_folder_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for location in ["../weights.bin", "/etc/hostname", "sub/../../weights.bin"] {
+        let mut model = gemm();
+        let weight = &mut model.graph.initializer[0];
+        weight.float_data.clear();
+        weight.data_location = Some(DataLocation::External as i32);
+        weight.external_data =
+            vec![StringStringEntryProto { key: "location".to_owned(), value: location.to_owned() }];
+        let path = folder.path().join("model.onnx");
+        std::fs::write(&path, model.bytes()).unwrap();
+        let error = OnnxModel::open(&path, &ImportOptions::default()).unwrap().lower().unwrap_err();
+        assert!(error.to_string().contains("outside the model's folder"), "{error}");
+    }
+}
+
+#[test]
+fn external_data_beside_the_model_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut model = gemm();
+    let weight = &mut model.graph.initializer[0];
+    let bytes: Vec<u8> = weight.float_data.drain(..).flat_map(f32::to_le_bytes).collect();
+    weight.data_location = Some(DataLocation::External as i32);
+    weight.external_data =
+        vec![StringStringEntryProto { key: "location".to_owned(), value: "w.bin".to_owned() }];
+    std::fs::write(folder.path().join("w.bin"), bytes).unwrap();
+    let path = folder.path().join("model.onnx");
+    std::fs::write(&path, model.bytes()).unwrap();
+    let float = OnnxModel::open(&path, &ImportOptions::default()).unwrap().lower().unwrap();
+    assert_eq!(float.parameter_count(), 6);
+}
+
+#[test]
+fn rounding_a_computed_real_is_refused() {
+    let model = Onnx::new().input("x", &[1, 3]).node("Cast", &["x"], "y", &[Int("to", 7)]).output("y");
+    assert_eq!(refused(&model).code(), "unsupported_form");
+}
+
+fn spec(name: &str, shape: &[usize], element: Element) -> Vec<InputSpec> {
+    vec![InputSpec { name: name.to_owned(), shape: shape.to_vec(), element }]
+}
+
+#[test]
+fn data_comes_in_every_form() {
+    let specs = spec("x", &[1, 2], Element::Real);
+    let read = |text: &str| read_json(text.as_bytes(), "data.json", &specs).unwrap();
+    let two = vec![Sample { inputs: vec![vec![1.0, 2.0]] }, Sample { inputs: vec![vec![3.0, 4.0]] }];
+    assert_eq!(read(r#"{"x": [[1, 2]]}"#), two[..1]);
+    assert_eq!(read(r#"{"x": [[[1, 2]], [[3, 4]]]}"#), two);
+    assert_eq!(read(r#"{"x": [[1, 2], [3, 4]]}"#), two);
+    assert_eq!(read(r#"{"input_data": [[1, 2]]}"#), two[..1]);
+    assert_eq!(read(r#"{"input_data": [[1, 2, 3, 4]]}"#), two);
+    let mut writer = ndarray_npy::NpzWriter::new(std::io::Cursor::new(Vec::new()));
+    let array = ndarray::array![[[1.0f32, 2.0]], [[3.0, 4.0]]];
+    writer.add_array("x", &array).unwrap();
+    let bytes = writer.finish().unwrap().into_inner();
+    assert_eq!(read_npz(&bytes, "data.npz", &specs).unwrap(), two);
+}
+
+#[test]
+fn bad_data_is_refused_by_name() {
+    let specs = spec("x", &[1, 2], Element::Real);
+    for (text, code) in [
+        ("not json", "data_format"),
+        ("[1, 2]", "data_format"),
+        (r#"{"z": [[1, 2]]}"#, "missing_input"),
+        (r#"{"x": [[1, 2, 3]]}"#, "data_shape"),
+        (r#"{"x": [[1, 2], [3]]}"#, "data_shape"),
+        (r#"{"x": [[1, "two"]]}"#, "data_type"),
+        (r#"{"x": [[1, null]]}"#, "data_type"),
+        (r#"{"input_data": [[1, 2], [3]]}"#, "input_count"),
+        (r#"{"input_data": [[1, 2, 3]]}"#, "data_shape"),
+    ] {
+        let error = read_json(text.as_bytes(), "data.json", &specs).unwrap_err();
+        assert_eq!(error.code(), code, "{text}: {error}");
+    }
+    let error = read_npz(b"no archive", "data.npz", &specs).unwrap_err();
+    assert_eq!(error.code(), "data_format");
+    let error = read_json(br#"{"x": [[1, 2.5]]}"#, "data.json", &spec("x", &[1, 2], Element::Integer)).unwrap_err();
+    assert!(matches!(&error, GraphError::DataType { index: 1, expected: "an integer", .. }), "{error}");
+}
+
+#[test]
+fn calibration_without_samples_is_refused() {
+    let float = import(&gemm().bytes(), &ImportOptions::default()).unwrap();
+    assert_eq!(calibrate(&float, &[]).unwrap_err().code(), "no_samples");
+}
+
+#[test]
+fn inputs_without_a_proof_are_refused_with_their_place() {
+    let graph = compiled();
+    let quantised = |values: &[f64]| quantise_inputs(&graph, &Sample { inputs: vec![values.to_vec()] });
+    let error = quantised(&[0.0, f64::NAN, 0.0]).unwrap_err();
+    assert!(matches!(&error, GraphError::NotFiniteInput { index: 1, .. }), "{error}");
+    let error = quantised(&[0.0, 0.0, f64::NEG_INFINITY]).unwrap_err();
+    assert!(matches!(&error, GraphError::NotFiniteInput { index: 2, .. }), "{error}");
+    let error = quantised(&[0.0, 0.0, 99.0]).unwrap_err();
+    assert!(matches!(&error, GraphError::InputRange { input, index: 2, value: 99.0, .. } if input == "x"), "{error}");
+    assert!(error.to_string().contains("no proof exists"), "{error}");
+    assert_eq!(quantised(&[0.0]).unwrap_err().code(), "input_length");
+    assert_eq!(execute(&graph, &[]).unwrap_err().code(), "input_count");
+    assert_eq!(execute(&graph, &[vec![0; 2]]).unwrap_err().code(), "input_length");
+    let error = execute(&graph, &[vec![0, 1 << 20, 0]]).unwrap_err();
+    assert!(matches!(&error, GraphError::OutOfRange { index: 1, value: 1_048_576, .. }), "{error}");
+}
+
+#[test]
+fn a_value_beyond_its_calibrated_range_is_refused_with_its_tensor() {
+    let float = import(&gemm().bytes(), &ImportOptions::default()).unwrap();
+    let near = [Sample { inputs: vec![vec![1.0, 0.0, 0.0]] }];
+    let mut ranges = calibrate(&float, &near).unwrap();
+    // The layer was calibrated on values a thousand times smaller than these inputs give.
+    let layer = float.nodes[0].output.0;
+    for r in [&mut ranges.tensors[layer], &mut ranges.before_activation[0]] {
+        (r.lo, r.hi) = (r.lo / 1000.0, r.hi / 1000.0);
+    }
+    let graph = quantise(&float, &ranges, &QuantiseOptions::default()).unwrap();
+    let inputs = quantise_inputs(&graph, &near[0]).unwrap();
+    let error = execute(&graph, &inputs).unwrap_err();
+    assert!(matches!(&error, GraphError::OutOfRange { tensor, .. } if tensor.starts_with('h')), "{error}");
+}
+
+#[test]
+fn a_saved_graph_of_another_kind_or_version_is_refused() {
+    let graph = compiled();
+    let text = String::from_utf8(graph.to_json().unwrap()).unwrap();
+    for changed in [
+        text.replace("\"version\":1", "\"version\":2"),
+        text.replace("vouch-integer-graph", "another"),
+        "{}".to_owned(),
+        text[..text.len() / 2].to_owned(),
+    ] {
+        assert_eq!(IntGraph::from_json(changed.as_bytes(), "graph.json").unwrap_err().code(), "graph_format");
+    }
+}
+
+#[test]
+fn a_graph_that_breaks_an_invariant_is_refused() {
+    type Change = fn(&mut IntGraph);
+    let changes: &[(&str, Change)] = &[
+        ("an id out of range", |g| g.nodes[0].inputs[0] = TensorId(99)),
+        ("a node before its input", |g| g.nodes.reverse()),
+        ("a tensor defined twice", |g| g.nodes.push(g.nodes[0].clone())),
+        ("a shape that disagrees", |g| g.tensors[0].shape = vec![1, 4]),
+        ("an exponent out of range", |g| g.tensors[0].exponent = ScaleExp(1000)),
+        ("a range that is too small", |g| g.tensors.last_mut().unwrap().range.hi -= 1),
+        ("a short weight", |g| drop(g.params[0].values.pop())),
+        ("no outputs", |g| g.outputs.clear()),
+        ("a packing that is too narrow", |g| g.outputs[0].packing.bits = 8),
+        ("a packing that overflows a word", |g| g.outputs[0].packing.per_word = 100),
+        ("a shift beyond the limit", |g| {
+            if let IntOp::Linear { rescale, .. } = &mut g.nodes[0].op {
+                rescale.shift = 17;
+            }
+        }),
+        ("a short table", |g| {
+            for node in &mut g.nodes {
+                if let IntOp::Function { table, .. } = &mut node.op {
+                    table.pop();
+                }
+            }
+        }),
+    ];
+    for (what, change) in changes {
+        let mut graph = compiled();
+        change(&mut graph);
+        let error = graph.validate().expect_err(what);
+        assert_eq!(error.code(), "invalid_graph", "{what}: {error}");
+    }
+}
+
+#[test]
+fn a_value_that_could_wrap_around_is_refused() {
+    let mut graph = compiled();
+    for node in &mut graph.nodes {
+        if let IntOp::Linear { weight, .. } = node.op {
+            graph.params[weight].values.fill((1 << 61) - 1);
+            graph.params[weight].values[0] = -(1 << 61);
+        }
+    }
+    // 2^61 * 2^15 * 3 stays far below the limit; a chain of exact products does not.
+    assert!(graph.validate().is_ok());
+    let id = graph.outputs[0].tensor;
+    let mut squared = graph.nodes.last().unwrap().clone();
+    squared.op = IntOp::Mul { c: (1 << 62) - 1, rescale: vouch_graph::int::Rescale::EXACT };
+    squared.inputs = vec![id, id];
+    squared.output = TensorId(graph.tensors.len());
+    let mut tensor = graph.tensor(id).clone();
+    tensor.range = squared.op.range(&[tensor.range; 2], &graph.params).output;
+    graph.tensors.push(tensor);
+    graph.nodes.push(squared);
+    let error = graph.validate().unwrap_err();
+    assert_eq!(error.code(), "invalid_graph", "{error}");
+}

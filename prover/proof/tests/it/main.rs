@@ -1,0 +1,11 @@
+//! Tests of vouch-proof through its public interface.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+mod artefacts;
+mod circuits;
+mod fixtures;
+mod keys;
+mod proofs;
+mod setups;
+mod tampering;
+mod transcripts;

@@ -1,0 +1,123 @@
+//! Solidity source to bytecode, through the project's pinned compiler.
+
+use std::path::{Path, PathBuf};
+
+use alloy_primitives::Bytes;
+use foundry_compilers::artifacts::{
+    BytecodeHash, Contract, EvmVersion, Settings, SettingsMetadata, Severity, SolcInput,
+    SolcLanguage, Source, Sources,
+};
+use foundry_compilers::solc::Solc;
+
+use crate::error::{Error, Result};
+
+/// Largest runtime code of a contract (EIP-170), in bytes.
+pub const MAX_RUNTIME_BYTES: usize = 24_576;
+
+/// Optimise for the cost of calls: a verifier is deployed once.
+const OPTIMIZER_RUNS: usize = 1_000_000;
+
+/// Path of a `solc` executable that understands `--version` and `--standard-json`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SolcPath(PathBuf);
+
+impl SolcPath {
+    /// A compiler at `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        SolcPath(path.into())
+    }
+
+    /// `script/solc` of a checkout: npm's `solc` in the version that `package.json` pins.
+    pub fn in_repository(root: &Path) -> Self {
+        SolcPath(root.join("script").join("solc"))
+    }
+
+    /// The path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+/// A compiled contract.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// Code that deploys the contract.
+    pub creation: Vec<u8>,
+    /// Code that the deployed contract has, at most [`MAX_RUNTIME_BYTES`].
+    pub runtime: Vec<u8>,
+    /// The contract's ABI.
+    pub abi: serde_json::Value,
+    /// Full version of the compiler.
+    pub compiler: String,
+}
+
+/// Compiles a source with exactly one deployable contract, for Cancun, optimised for calls, without
+/// a metadata hash so that the same source gives the same bytes everywhere.
+///
+/// # Errors
+/// No compiler at the path, a compiler that cannot be run, a source that does not compile or holds
+/// another number of contracts than one, runtime code over [`MAX_RUNTIME_BYTES`].
+pub fn compile(source: &str, solc: &SolcPath) -> Result<Compiled> {
+    if !solc.0.exists() {
+        return Err(Error::SolcMissing { path: solc.0.clone() });
+    }
+    let failed = |reason: String| Error::Solc { path: solc.0.clone(), reason };
+    let compiler = Solc::new(&solc.0).map_err(|e| failed(e.to_string()))?;
+    let input = SolcInput {
+        language: SolcLanguage::Solidity,
+        sources: Sources::from([(PathBuf::from("Verifier.sol"), Source::new(source))]),
+        settings: settings(),
+    };
+    let output = compiler.compile(&input).map_err(|e| failed(e.to_string()))?;
+    let messages: Vec<String> = output
+        .errors
+        .iter()
+        .filter(|e| e.severity == Severity::Error)
+        .map(|e| e.message.clone())
+        .collect();
+    if !messages.is_empty() {
+        return Err(Error::Compile { messages });
+    }
+    let deployable: Vec<Contract> = output
+        .contracts
+        .into_values()
+        .flat_map(|file| file.into_values())
+        .filter(|contract| code(contract).is_some_and(|(creation, _)| !creation.is_empty()))
+        .collect();
+    let [contract] = deployable.as_slice() else {
+        return Err(Error::ContractCount { found: deployable.len() });
+    };
+    let (creation, runtime) = code(contract).unwrap_or_default();
+    if runtime.len() > MAX_RUNTIME_BYTES {
+        return Err(Error::CodeTooLarge { bytes: runtime.len() });
+    }
+    let abi = serde_json::to_value(&contract.abi).map_err(|e| failed(e.to_string()))?;
+    Ok(Compiled {
+        creation: creation.to_vec(),
+        runtime: runtime.to_vec(),
+        abi,
+        compiler: compiler.version.to_string(),
+    })
+}
+
+fn code(contract: &Contract) -> Option<(Bytes, Bytes)> {
+    let evm = contract.evm.as_ref()?;
+    let creation = evm.bytecode.as_ref()?.object.as_bytes()?.clone();
+    let runtime = evm.deployed_bytecode.as_ref()?.bytecode.as_ref()?.object.as_bytes()?.clone();
+    Some((creation, runtime))
+}
+
+fn settings() -> Settings {
+    let mut settings = Settings {
+        evm_version: Some(EvmVersion::Cancun),
+        metadata: Some(SettingsMetadata {
+            use_literal_content: None,
+            bytecode_hash: Some(BytecodeHash::None),
+            cbor_metadata: Some(false),
+        }),
+        ..Settings::default()
+    };
+    settings.optimizer.enable();
+    settings.optimizer.runs(OPTIMIZER_RUNS);
+    settings
+}

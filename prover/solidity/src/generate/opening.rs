@@ -1,0 +1,233 @@
+//! The opening argument (SHPLONK, <https://eprint.iacr.org/2020/081>) and the pairing.
+//!
+//! With `Z_i` the polynomial that vanishes on the points outside set `i`, `r_ij` the polynomial
+//! through the evaluations of commitment `C_ij`, and everything divided by `Z_0(u)`:
+//! `F = sum_i v^i Z_i(u)/Z_0(u) sum_j y^j (C_ij - r_ij(u) G) - Z_S0(u) h1 + u h2`, and the proof
+//! holds if `e(h2, s G2) = e(F, G2)`.
+
+use halo2_proofs::halo2curves::bn256::{Fr, G1Affine, G2Affine};
+use halo2_proofs::halo2curves::ff::Field;
+
+use super::failure::Failure;
+use super::program::Id;
+use super::shape::{Commitment, RotationSet};
+use super::transcript::Challenge;
+use super::writer::{F, PAIRING, S, Writer, line};
+use crate::error::Result;
+use crate::word;
+
+/// The points of the opening argument, as differences to `u`.
+pub(crate) struct Points {
+    sets: Vec<RotationSet>,
+    /// `u - x omega^rotation`, one a rotation.
+    differences: Vec<(i32, Id)>,
+    /// `Z_0(u)`.
+    pub(crate) first_difference: Id,
+}
+
+/// Values that the constraints' part leaves for the opening argument.
+pub(crate) struct Values {
+    /// Address of `x^n`.
+    pub(crate) xn: usize,
+    /// Address of `1/x`.
+    pub(crate) x_inverse: usize,
+    /// Address of `1/Z_0(u)`.
+    pub(crate) first_difference_inverse: usize,
+    pub(crate) points: Points,
+}
+
+impl Points {
+    pub(crate) fn new(writer: &mut Writer<'_>) -> Self {
+        let sets = writer.shape.rotation_sets();
+        let x = writer.challenge(Challenge::X);
+        let u = writer.challenge(Challenge::ShplonkU);
+        let differences: Vec<(i32, Id)> = writer
+            .shape
+            .rotations()
+            .into_iter()
+            .map(|rotation| {
+                let root = writer.program.constant(writer.shape.root(rotation));
+                let point = writer.program.mul(x, root);
+                (rotation, writer.program.sub(u, point))
+            })
+            .collect();
+        let first = sets.first().map(|set| set.rotations.clone()).unwrap_or_default();
+        let outside = differences.iter().filter(|(r, _)| !first.contains(r)).map(|(_, d)| *d);
+        let first_difference = writer.program.product(outside);
+        Points { sets, differences, first_difference }
+    }
+
+    /// Product of the differences that `keep` selects.
+    fn product(&self, writer: &mut Writer<'_>, keep: impl Fn(i32) -> bool) -> Id {
+        let kept = self.differences.iter().filter(|(r, _)| keep(*r)).map(|(_, d)| *d);
+        writer.program.product(kept)
+    }
+}
+
+/// Addresses of the scalars that commitments are multiplied with.
+struct Scalars {
+    /// One a set, the first set's left out: it is one.
+    sets: Vec<usize>,
+    generator: usize,
+    h1: usize,
+}
+
+/// Writes the opening argument.
+pub(crate) fn write(writer: &mut Writer<'_>, values: &Values) -> Result<()> {
+    line!(writer, "// Scalars of the opening argument.");
+    let scalars = scalars(writer, values);
+    let tables = commitments(writer, values);
+    line!(writer, "// F = sum of all commitments, the rest of the proof, and the pairing.");
+    let shplonk_y = writer.transcript.challenge(Challenge::ShplonkY);
+    line!(writer, "mstore({:#x}, mload({shplonk_y:#x}))", S + 0x40);
+    for (i, (from, to)) in tables.into_iter().enumerate() {
+        line!(writer, "horner({from:#x}, {to:#x})");
+        if i == 0 {
+            line!(writer, "mcopy({F:#x}, {S:#x}, 0x40)");
+        } else {
+            line!(writer, "accumulate({S:#x}, mload({:#x}))", scalars.sets[i - 1]);
+        }
+    }
+    pairing(writer, &scalars);
+    Ok(())
+}
+
+fn scalars(writer: &mut Writer<'_>, values: &Values) -> Scalars {
+    let points = &values.points;
+    let v = writer.challenge(Challenge::ShplonkV);
+    let y = writer.challenge(Challenge::ShplonkY);
+    let x_inverse = writer.program.word(values.x_inverse);
+    let first_inverse = writer.program.word(values.first_difference_inverse);
+    let mut remainder = writer.program.constant(Fr::ZERO);
+    let mut roots = Vec::new();
+    let mut sets = Vec::new();
+    for (i, set) in points.sets.iter().enumerate() {
+        let inside = |rotation: i32| set.rotations.contains(&rotation);
+        let mut value = writer.program.constant(Fr::ZERO);
+        for (position, rotation) in set.rotations.iter().enumerate() {
+            // Lagrange basis over the set's points x w^a: the powers of x in the denominators
+            // are taken out, what is left of them is known now.
+            let evals: Vec<Id> = set
+                .members
+                .iter()
+                .map(|(_, evals)| writer.eval(evals[position]))
+                .collect();
+            let joined = writer.program.horner(&evals, y);
+            let numerator = points.product(writer, |r| inside(r) && r != *rotation);
+            let own = writer.shape.root(*rotation);
+            let others = set.rotations.iter().filter(|r| *r != rotation);
+            let denominator: Fr = others.map(|r| own - writer.shape.root(*r)).product();
+            // Rotations differ modulo the number of rows, so this is never zero.
+            let weight = denominator.invert().unwrap_or(Fr::ZERO);
+            let weight = writer.program.constant(weight);
+            let basis = writer.program.mul(numerator, weight);
+            let term = writer.program.mul(joined, basis);
+            value = writer.program.add(value, term);
+        }
+        let power = writer.program.power(x_inverse, set.rotations.len() - 1);
+        value = writer.program.mul(value, power);
+        if i > 0 {
+            let outside = points.product(writer, |r| !inside(r));
+            let power = writer.program.power(v, i);
+            let relative = writer.program.mul(outside, first_inverse);
+            let scale = writer.program.mul(power, relative);
+            value = writer.program.mul(value, scale);
+            let slot = writer.memory.words(1);
+            roots.push((slot, scale));
+            sets.push(slot);
+        }
+        remainder = writer.program.add(remainder, value);
+    }
+    let first = points.sets.first().map(|set| set.rotations.clone()).unwrap_or_default();
+    let vanishing = points.product(writer, |r| first.contains(&r));
+    let (generator, h1) = (writer.memory.words(1), writer.memory.words(1));
+    roots.push((generator, writer.program.neg(remainder)));
+    roots.push((h1, writer.program.neg(vanishing)));
+    writer.program.store(&roots, &mut writer.memory, &mut writer.out);
+    Scalars { sets, generator, h1 }
+}
+
+/// Lays out the key's commitments and the tables of addresses, joins the quotient's pieces; returns
+/// one table a rotation set.
+fn commitments(writer: &mut Writer<'_>, values: &Values) -> Vec<(usize, usize)> {
+    line!(writer, "// Commitments of the key, and the order in which all are joined.");
+    let quotient = writer.memory.words(2);
+    let pieces = writer.transcript.quotient_pieces();
+    let mut lists = vec![pieces];
+    for set in &values.points.sets {
+        let members = set.members.iter().map(|(commitment, _)| match *commitment {
+            Commitment::Quotient => quotient,
+            Commitment::Fixed(column) => key_point(writer, &writer.shape.fixed[column]),
+            Commitment::Sigma(position) => key_point(writer, &writer.shape.sigma[position]),
+            Commitment::Advice(column) => writer.transcript.advice(column),
+            Commitment::Product(set) => writer.transcript.product(set),
+            Commitment::Random => writer.transcript.random(),
+        });
+        lists.push(members.collect());
+    }
+    let tables = tables(writer, &lists);
+    let (from, to) = tables[0];
+    line!(writer, "mstore({:#x}, mload({:#x}))", S + 0x40, values.xn);
+    line!(writer, "horner({from:#x}, {to:#x})");
+    line!(writer, "mcopy({quotient:#x}, {S:#x}, 0x40)");
+    tables[1..].to_vec()
+}
+
+fn key_point(writer: &mut Writer<'_>, point: &G1Affine) -> usize {
+    let address = writer.memory.words(2);
+    line!(writer, "mstore({address:#x}, {})", word::coordinate(&point.x));
+    line!(writer, "mstore({:#x}, {})", address + 32, word::coordinate(&point.y));
+    address
+}
+
+/// Writes the addresses of each list, last first, two bytes each. A table is read by loading the
+/// word that ends with the wanted entry, so its bounds are 30 bytes before its entries.
+fn tables(writer: &mut Writer<'_>, lists: &[Vec<usize>]) -> Vec<(usize, usize)> {
+    let mut bytes: Vec<u8> = Vec::new();
+    let mut bounds = Vec::new();
+    for list in lists {
+        let start = bytes.len();
+        for address in list.iter().rev() {
+            bytes.extend([(address >> 8) as u8, *address as u8]);
+        }
+        bounds.push((start, bytes.len()));
+    }
+    let base = writer.memory.words(bytes.len().div_ceil(32));
+    for (i, chunk) in bytes.chunks(32).enumerate() {
+        let mut entries = [0u8; 32];
+        entries[..chunk.len()].copy_from_slice(chunk);
+        line!(writer, "mstore({:#x}, {})", base + 32 * i, word::literal(&entries));
+    }
+    bounds.into_iter().map(|(from, to)| (base + from - 30, base + to - 30)).collect()
+}
+
+fn pairing(writer: &mut Writer<'_>, scalars: &Scalars) {
+    let words = writer.transcript.proof_words();
+    let h1 = writer.transcript.address(words - 4);
+    let h2 = writer.proof_start + 32 * (words - 2);
+    let u = writer.transcript.challenge(Challenge::ShplonkU);
+    let generator = writer.memory.words(2);
+    line!(writer, "mstore({generator:#x}, 1)");
+    line!(writer, "mstore({:#x}, 2)", generator + 32);
+    line!(writer, "accumulate({generator:#x}, mload({:#x}))", scalars.generator);
+    line!(writer, "accumulate({h1:#x}, mload({:#x}))", scalars.h1);
+    line!(writer, "calldatacopy({PAIRING:#x}, {h2:#x}, 0x40)");
+    line!(writer, "accumulate({PAIRING:#x}, mload({u:#x}))");
+    for (start, point) in [
+        (PAIRING + 0x40, writer.params.s_g2),
+        (F + 0x40, -G2Affine::generator()),
+    ] {
+        // EIP-197 puts the imaginary part first.
+        let coordinates = [point.x.c1, point.x.c0, point.y.c1, point.y.c0];
+        for (i, coordinate) in coordinates.iter().enumerate() {
+            line!(writer, "mstore({:#x}, {})", start + 32 * i, word::coordinate(coordinate));
+        }
+    }
+    let failed = Failure::PrecompileFailed.yul();
+    let rejected = Failure::ProofRejected.yul();
+    line!(
+        writer,
+        "if iszero(and(eq(returndatasize(), 0x20), staticcall(gas(), 8, {PAIRING:#x}, 0x180, 0x00, 0x20))) {{ fail1({failed}, 8) }}"
+    );
+    line!(writer, "if iszero(eq(mload(0x00), 1)) {{ fail({rejected}) }}");
+}

@@ -1,0 +1,234 @@
+//! Where each part of the proof lies, and what is hashed when.
+
+use super::memory::Memory;
+use super::shape::{Eval, Shape};
+
+/// A challenge drawn from the transcript.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Challenge {
+    /// Challenge of the circuit, by index.
+    Circuit(usize),
+    /// Joins the columns of a lookup; drawn although there are none.
+    Theta,
+    Beta,
+    Gamma,
+    /// Joins the constraints.
+    Y,
+    /// The evaluation point.
+    X,
+    /// Joins the commitments of a rotation set.
+    ShplonkY,
+    /// Joins the rotation sets.
+    ShplonkV,
+    /// The point of the opening argument.
+    ShplonkU,
+}
+
+impl Challenge {
+    /// Number of challenges that are not the circuit's.
+    const OTHERS: usize = 8;
+}
+
+/// Bytes that are hashed together, and the challenges drawn right after.
+///
+/// In memory: one word for the previous digest (the key's digest in the first segment), the
+/// instances in the first segment, then words of the proof.
+pub(crate) struct Segment {
+    /// Address of the word that holds the previous digest.
+    pub(crate) address: usize,
+    /// First word of the proof in this segment.
+    pub(crate) first: usize,
+    /// Number of words of the proof.
+    pub(crate) words: usize,
+    pub(crate) challenges: Vec<Challenge>,
+}
+
+/// The plan of a proof: where its parts are in memory.
+pub(crate) struct Transcript {
+    pub(crate) segments: Vec<Segment>,
+    /// Address in memory of each word of the proof that is hashed.
+    addresses: Vec<usize>,
+    /// First word of each advice commitment, by column.
+    advice: Vec<usize>,
+    /// First word of the first product; the random polynomial follows the products.
+    products: usize,
+    product_count: usize,
+    /// First word of the quotient's pieces.
+    quotient: usize,
+    pieces: usize,
+    /// Address of the instances.
+    pub(crate) instances: usize,
+    /// First word of the evaluations.
+    pub(crate) evals_start: usize,
+    advice_evals: usize,
+    fixed_evals: usize,
+    sigma_evals: usize,
+    /// Address of the quotient's value, which is computed.
+    quotient_eval: usize,
+    /// Address of the first challenge of the circuit.
+    circuit_challenges: usize,
+    /// Address of the first of the other challenges.
+    challenges: usize,
+}
+
+/// Collects words and cuts them into segments where challenges are drawn.
+struct Builder<'a> {
+    memory: &'a mut Memory,
+    segments: Vec<Segment>,
+    addresses: Vec<usize>,
+    /// Address of the next segment's first word.
+    slot: usize,
+    /// First word of the segment being collected.
+    first: usize,
+    /// Words of the proof so far.
+    words: usize,
+    /// Words between the digest and the proof: the instances, in the first segment.
+    prefix: usize,
+}
+
+impl Builder<'_> {
+    fn squeeze(&mut self, challenges: &[Challenge]) {
+        let words = self.words - self.first;
+        let start = self.slot + 32 * (1 + self.prefix);
+        // The digest's word is taken already; the rest follows it.
+        self.memory.words(self.prefix + words);
+        self.addresses.extend((0..words).map(|i| start + 32 * i));
+        self.segments.push(Segment {
+            address: self.slot,
+            first: self.first,
+            words,
+            challenges: challenges.to_vec(),
+        });
+        self.prefix = 0;
+        self.first = self.words;
+        self.slot = self.memory.words(1);
+    }
+}
+
+impl Transcript {
+    pub(crate) fn new(shape: &Shape<'_>, memory: &mut Memory) -> Self {
+        let slot = memory.words(1);
+        let mut b = Builder {
+            memory,
+            segments: Vec::new(),
+            addresses: Vec::new(),
+            slot,
+            first: 0,
+            words: 0,
+            prefix: shape.instances,
+        };
+        let instances = slot + 32;
+        let mut advice = vec![0; shape.cs.num_advice_columns()];
+        let mut pending = Vec::new();
+        for (i, phase) in shape.phases.iter().enumerate() {
+            for column in &phase.advice {
+                advice[*column] = b.words;
+                b.words += 2;
+            }
+            pending.extend(phase.challenges.iter().copied().map(Challenge::Circuit));
+            if i + 1 == shape.phases.len() {
+                pending.extend([Challenge::Theta, Challenge::Beta, Challenge::Gamma]);
+            }
+            if !pending.is_empty() {
+                b.squeeze(&pending);
+                pending.clear();
+            }
+        }
+        let products = b.words;
+        b.words += 2 * (shape.products() + 1);
+        b.squeeze(&[Challenge::Y]);
+        let quotient = b.words;
+        b.words += 2 * shape.pieces;
+        b.squeeze(&[Challenge::X]);
+        let evals_start = b.words;
+        b.words += shape.eval_count();
+        b.squeeze(&[Challenge::ShplonkY, Challenge::ShplonkV]);
+        b.words += 2;
+        b.squeeze(&[Challenge::ShplonkU]);
+
+        let Builder { segments, addresses, .. } = b;
+        Transcript {
+            segments,
+            addresses,
+            advice,
+            products,
+            product_count: shape.products(),
+            quotient,
+            pieces: shape.pieces,
+            instances,
+            evals_start,
+            advice_evals: shape.advice_queries.len(),
+            fixed_evals: shape.fixed_queries.len(),
+            sigma_evals: shape.permutation.len(),
+            quotient_eval: memory.words(1),
+            circuit_challenges: memory.words(shape.cs.num_challenges()),
+            challenges: memory.words(Challenge::OTHERS),
+        }
+    }
+
+    /// Address of a word of the proof.
+    pub(crate) fn address(&self, word: usize) -> usize {
+        self.addresses[word]
+    }
+
+    /// Words of the proof, the last commitment included, which is hashed no more.
+    pub(crate) fn proof_words(&self) -> usize {
+        self.addresses.len() + 2
+    }
+
+    /// Address of an advice column's commitment.
+    pub(crate) fn advice(&self, column: usize) -> usize {
+        self.address(self.advice[column])
+    }
+
+    /// Address of the commitment of a running product of the permutation argument.
+    pub(crate) fn product(&self, set: usize) -> usize {
+        self.address(self.products + 2 * set)
+    }
+
+    /// Address of the commitment of the random polynomial.
+    pub(crate) fn random(&self) -> usize {
+        self.address(self.products + 2 * self.product_count)
+    }
+
+    /// Addresses of the commitments of the quotient's pieces, lowest powers first.
+    pub(crate) fn quotient_pieces(&self) -> Vec<usize> {
+        (0..self.pieces).map(|i| self.address(self.quotient + 2 * i)).collect()
+    }
+
+    /// Address of an evaluation.
+    pub(crate) fn eval(&self, eval: Eval) -> usize {
+        let fixed = self.advice_evals;
+        let random = fixed + self.fixed_evals;
+        let sigma = random + 1;
+        let product = sigma + self.sigma_evals;
+        let position = match eval {
+            Eval::Quotient => return self.quotient_eval,
+            Eval::Advice(query) => query,
+            Eval::Fixed(query) => fixed + query,
+            Eval::Random => random,
+            Eval::Sigma(column) => sigma + column,
+            // Three evaluations a product; only the last product lacks the third.
+            Eval::Product(set) => product + 3 * set,
+            Eval::ProductNext(set) => product + 3 * set + 1,
+            Eval::ProductLast(set) => product + 3 * set + 2,
+        };
+        self.address(self.evals_start + position)
+    }
+
+    /// Address of a challenge.
+    pub(crate) fn challenge(&self, challenge: Challenge) -> usize {
+        let other = match challenge {
+            Challenge::Circuit(index) => return self.circuit_challenges + 32 * index,
+            Challenge::Theta => 0,
+            Challenge::Beta => 1,
+            Challenge::Gamma => 2,
+            Challenge::Y => 3,
+            Challenge::X => 4,
+            Challenge::ShplonkY => 5,
+            Challenge::ShplonkV => 6,
+            Challenge::ShplonkU => 7,
+        };
+        self.challenges + 32 * other
+    }
+}

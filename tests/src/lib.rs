@@ -1,0 +1,19 @@
+//! What the tests of the whole workspace share: where things are.
+//!
+//! `tests/repository` holds the rules that the source tree keeps; it builds in seconds and needs none of the crates.
+
+use std::path::{Path, PathBuf};
+
+/// Root of the workspace.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// A file or folder of the reference material beside the workspace, `None` where it is absent: the test then says
+/// so and returns.
+#[must_use]
+pub fn shared(path: impl AsRef<Path>) -> Option<PathBuf> {
+    let found = root().join("../shared").join(path);
+    found.exists().then_some(found)
+}
