@@ -51,7 +51,8 @@ import {RiskTimelock} from "./vault/RiskTimelock.sol";
 ///     hysteresis.
 /// T4. Between two rebalances passes the cool-down.
 /// T5. A trade stops where the marginal price, fee included, is further from the TWAP than the slippage limit, and
-///     reverts where the whole is. Nothing is traded while the present price is outside.
+///     reverts where the whole is. Nothing is traded while the present price is outside, on either side: amounts are
+///     reckoned at the TWAP, and mean little where the market is elsewhere.
 /// T6. What trades lose against the TWAP is charged to a budget, a part of total assets, that refills over a day; a
 ///     trade that would exceed it reverts.
 ///

@@ -2,6 +2,9 @@
 pragma solidity 0.8.30;
 
 import {InferenceVerifier} from "src/InferenceVerifier.sol";
+import {LendingLimitSteward} from "src/LendingLimitSteward.sol";
+import {ILendingLimitSteward, ILoanToValueMarket} from "src/interfaces/ILendingLimitSteward.sol";
+import {ModelVersion} from "src/types/ModelVersion.sol";
 import {Epoch} from "src/types/Epoch.sol";
 
 import {VaultTest} from "./base/VaultTest.sol";
@@ -32,6 +35,16 @@ contract GasTest is VaultTest {
         _size("bytes: FeatureRing", address(ring));
         _size("bytes: RebalancingVault", address(vault));
         _size("bytes: InferenceVerifier", address(new InferenceVerifier(registry)));
+        ILendingLimitSteward.Bounds memory bounds =
+            ILendingLimitSteward.Bounds({minimumBps: 0, maximumBps: 10_000, maxStepBps: 1, minDelay: 0});
+        _size(
+            "bytes: LendingLimitSteward",
+            address(
+                new LendingLimitSteward(
+                    _gateConfig(), ILoanToValueMarket(address(this)), bounds, modelId, ModelVersion.wrap(1)
+                )
+            )
+        );
     }
 
     function test_gasOfTheRing() public {

@@ -55,6 +55,25 @@ contract VaultSharesTest is VaultTest {
 
     // --------------------------------------------------------------------------------------------------- S1
 
+    function testFuzz_S1_depositsArePricedAtTheDearerAndRedemptionsAtTheCheaper(
+        uint256 pushSeed
+    ) public {
+        _invest();
+        // The trade itself moved the price a little, so the TWAP is where the spot is now.
+        (, int24 twap,,,,,) = pool.slot0();
+        int24 spot = int24(START_TICK + int24(int256(bound(pushSeed, 0, 180)) - 90));
+        _movePriceTo(spot);
+        uint256 held = base.balanceOf(address(vault));
+        uint256 atTwap = held + _riskValue(_poolTick(twap));
+        uint256 atSpot = held + _riskValue(spot);
+        (uint256 cheap, uint256 dear) = atTwap < atSpot ? (atTwap, atSpot) : (atSpot, atTwap);
+        uint256 supply = vault.totalSupply() + 1e6;
+        vm.assertEq(vault.previewDeposit(1e9), 1e9 * supply / (dear + 1), "deposit");
+        vm.assertEq(vault.previewMint(1e18), (1e18 * (dear + 1) + supply - 1) / supply, "mint");
+        vm.assertEq(vault.previewWithdraw(1e9), (1e9 * supply + cheap) / (cheap + 1), "withdraw");
+        vm.assertEq(vault.previewRedeem(1e18), 1e18 * (cheap + 1) / supply, "redeem");
+    }
+
     /// forge-config: deep.fuzz.runs = 5000
     function testFuzz_S1_depositAndRedeemAtOnceNeverGains(
         uint256 assetsSeed,

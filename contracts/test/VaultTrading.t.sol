@@ -120,6 +120,13 @@ contract VaultTradingTest is VaultTest {
     function test_T5_RevertWhen_thePriceWasPushedBeforeTheTrade() public {
         Epoch epoch = ring.recordedEnd();
         bytes memory proof = _prove(epoch, ONE / 4);
+        // The slippage limit of 100 less the pool's fee of 30.
+        _movePriceTo(START_TICK + 70);
+        vm.expectPartialRevert(IRebalancingVault.PriceOutsideRails.selector);
+        vault.submitInference(epoch, _outputs(ONE / 4), proof);
+        _movePriceTo(START_TICK - 70);
+        vm.expectPartialRevert(IRebalancingVault.PriceOutsideRails.selector);
+        vault.submitInference(epoch, _outputs(ONE / 4), proof);
         _movePriceTo(START_TICK + 200);
         vm.expectRevert(
             abi.encodeWithSelector(
@@ -148,6 +155,19 @@ contract VaultTradingTest is VaultTest {
         uint256 got = TickMath.valueAt(twap, risk.balanceOf(address(vault)), riskIsToken0);
         if (!ok) vm.assertEq(paid, 0, "nothing moved");
         vm.assertGe(got + 1, paid * 9900 / 10_000, "within one percent of the TWAP");
+    }
+
+    function test_T5_RevertWhen_thePoolPaysLessThanTheMinimum() public {
+        Epoch epoch = ring.recordedEnd();
+        bytes memory proof = _prove(epoch, ONE / 4);
+        // No real pool gets here past its price limit; one that says it paid one unit too little stands for the rest.
+        uint256 paid = 1e11;
+        uint256 minimum = TickMath.valueAt(_poolTick(START_TICK), paid, !riskIsToken0) * 9900 / 10_000;
+        int256 received = -int256(minimum - 1);
+        bytes memory deltas = riskIsToken0 ? abi.encode(received, paid) : abi.encode(paid, received);
+        vm.mockCall(address(pool), abi.encodeWithSelector(pool.swap.selector), deltas);
+        vm.expectRevert(abi.encodeWithSelector(IRebalancingVault.MinimumOutputMissed.selector, minimum - 1, minimum));
+        vault.submitInference(epoch, _outputs(ONE / 4), proof);
     }
 
     function test_T5_largeTradeStopsAtTheLimitPrice() public {

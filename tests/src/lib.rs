@@ -1,6 +1,9 @@
 //! What the tests of the whole workspace share: where things are.
 //!
-//! `tests/repository` holds the rules that the source tree keeps; it builds in seconds and needs none of the crates.
+//! `tests/repository` holds the rules that the source tree keeps; [`demo`] is the main job end to end, which
+//! `script/demo` tells as a story and a test asserts.
+
+pub mod demo;
 
 use std::path::{Path, PathBuf};
 

@@ -65,7 +65,7 @@ interface IRebalancingVault is IERC4626, IInferenceGate {
     /// @notice The last rebalance was too recent; the next may be at `readyAt` (seconds).
     error CoolingDown(uint256 readyAt);
 
-    /// @notice The pool's price is further from the TWAP than the slippage limit.
+    /// @notice The pool's price is further from the TWAP, on either side, than the slippage limit less the pool's fee.
     error PriceOutsideRails(int24 spotTick, int24 twapTick);
 
     /// @notice The trade gave less than the TWAP-anchored minimum.

@@ -80,12 +80,11 @@ abstract contract PoolTrader is IUniswapV3SwapCallback {
     ) internal returns (uint256 paid, uint256 received) {
         bool zeroForOne = buysRisk != _RISK_IS_TOKEN0;
         // A tick is a basis point. The fee is paid on top of the price, so it takes its part of the limit.
-        int24 reach = (slippageBps - _FEE_BPS).toInt256().toInt24();
-        int24 limitTick = zeroForOne ? twapTick - reach : twapTick + reach;
-        int24 spot = _spotTick();
-        if (zeroForOne ? spot <= limitTick : spot >= limitTick) {
-            revert IRebalancingVault.PriceOutsideRails(spot, twapTick);
-        }
+        uint256 reach = slippageBps - _FEE_BPS;
+        // On the cheap side too: the amount was reckoned at the TWAP and would move the weight too far.
+        if (_deviation(twapTick) >= reach) revert IRebalancingVault.PriceOutsideRails(_spotTick(), twapTick);
+        int24 signedReach = reach.toInt256().toInt24();
+        int24 limitTick = zeroForOne ? twapTick - signedReach : twapTick + signedReach;
 
         _swapping = true;
         (int256 delta0, int256 delta1) =

@@ -35,6 +35,11 @@ interface Vm {
         bytes calldata data
     ) external;
     function expectEmit() external;
+    function mockCall(
+        address target,
+        bytes calldata data,
+        bytes calldata returnData
+    ) external;
     function mockCallRevert(
         address target,
         bytes calldata data,

@@ -216,10 +216,12 @@ contract VaultHandler is VaultTest {
         _require(tradedAt == 0 || block.timestamp >= tradedAt + r.cooldown, "traded while cooling down");
         bool bought = risk.balanceOf(address(vault)) > riskBefore;
         _require(!(bought && vault.paused()), "a paused vault bought risk");
-        // A thousandth for the loss of the trade itself, which moves the weight too.
-        _require(!bought || after_ <= uint256(r.weightCapWad) + 0.001e18, "bought above the cap");
+        // Of a handful of units, one is a large part: weights say nothing there.
+        if (vault.totalAssets() < 1e6) return ok;
+        // A trade up to 0.7 percent from the TWAP moves the weight a little more or less than was reckoned.
+        _require(!bought || after_ <= uint256(r.weightCapWad) + 0.002e18, "bought above the cap");
         uint256 moved = bought ? after_ - weight : weight - after_;
-        _require(moved <= uint256(r.maxStepWad) + 0.005e18, "a step too large");
+        _require(moved <= uint256(r.maxStepWad) + 0.002e18, "a step too large");
     }
 
     function _require(

@@ -5,7 +5,7 @@ use halo2_proofs::{
     halo2curves::{bn256::Fr, ff::PrimeField},
     plonk::{Any, Circuit, Column, ConstraintSystem, Error},
 };
-use vouch_graph::int::{IntGraph, Visibility, Word};
+use vouch_graph::int::{IntGraph, IntOp, Visibility, Word};
 
 use crate::{
     column::{AdviceColumn as A, FixedColumn as F},
@@ -61,15 +61,11 @@ impl ModelCircuit {
         hints: &mut dyn Hints,
     ) -> Result<Self, CircuitError> {
         let shape = &plan.shape;
-        let (layout, outputs) = lay_out(graph, shape.weight_lanes, shape.weight_offset(), inputs, hints)?;
-        if layout.value_rows != plan.value_rows || layout.weight_rows != plan.weight_rows {
-            return Err(CircuitError::PlanMismatch {
-                what: format!(
-                    "it has {} value rows and {} weight rows, the plan {} and {}",
-                    layout.value_rows, layout.weight_rows, plan.value_rows, plan.weight_rows
-                ),
-            });
+        if shape.weight_lanes == 0 && graph.nodes.iter().any(|node| matches!(node.op, IntOp::Linear { .. })) {
+            return Err(CircuitError::PlanMismatch { what: "it has no weight lanes".to_owned() });
         }
+        let (layout, outputs) = lay_out(graph, shape.weight_lanes, shape.weight_offset(), inputs, hints)?;
+        plan.covers(&layout)?;
         Ok(Self {
             plan,
             layout: Arc::new(layout),

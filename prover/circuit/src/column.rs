@@ -72,10 +72,7 @@ impl AdviceColumn {
     /// Whether copy constraints reach the column.
     #[must_use]
     pub fn is_permuted(self) -> bool {
-        matches!(
-            self,
-            Self::P | Self::Q | Self::Acc | Self::Y | Self::X | Self::Dot | Self::ValueAcc | Self::ValueSum
-        )
+        matches!(self, Self::P | Self::Q | Self::Acc | Self::Y | Self::X | Self::Dot | Self::ValueAcc | Self::ValueSum)
     }
 }
 

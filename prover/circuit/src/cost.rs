@@ -65,7 +65,8 @@ impl Cost {
         let public = if shape.weights == WeightPlacement::Public { shape.weight_lanes } else { 0 };
         let extended = self.advice_columns + public + self.permutation_columns + products;
         let seconds = rows * 1e-6 * (4.0 * full as f64 + 1.2 * small as f64 + 1.1 * extended as f64) + 0.03;
-        let polynomials = self.advice_columns * 2 + self.fixed_columns * 6 + self.permutation_columns * 6 + full * 2 + 8;
+        let polynomials =
+            self.advice_columns * 2 + self.fixed_columns * 6 + self.permutation_columns * 6 + full * 2 + 8;
         let points = self.advice_columns + products + 1 + QUOTIENT_PIECES + 2;
         let evaluations = self.advice_columns + self.fixed_columns + 6 + self.permutation_columns + 3 * products;
         let proof_bytes = 64 * points + 32 * evaluations;
@@ -74,7 +75,12 @@ impl Cost {
             prove_seconds: seconds,
             peak_memory_bytes: 40_000_000 + (rows * 32.0 * polynomials as f64) as u64,
             proof_bytes: proof_bytes as u64,
-            verify_gas: 21_000 + 113_000 + 6_300 * commitments as u64 + 16 * proof_bytes as u64 + 1_000 * instances as u64 + 60_000,
+            verify_gas: 21_000
+                + 113_000
+                + 6_300 * commitments as u64
+                + 16 * proof_bytes as u64
+                + 1_000 * instances as u64
+                + 60_000,
             runtime_bytes: 6_000 + 130 * commitments as u64 + 110 * evaluations as u64,
         }
     }

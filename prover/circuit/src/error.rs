@@ -5,7 +5,9 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum CircuitError {
     /// A rounded value left the range that the circuit checks.
-    #[error("{node}: value {value} is outside [{lo}, {hi}]; the input is outside the calibrated range, so no proof exists for it")]
+    #[error(
+        "{node}: value {value} is outside [{lo}, {hi}]; the input is outside the calibrated range, so no proof exists for it"
+    )]
     OutOfRange {
         /// Node or tensor.
         node: String,

@@ -156,7 +156,9 @@ impl Layout {
     /// Advice cells assigned in the first phase, weights included.
     #[must_use]
     pub fn cells(&self) -> usize {
-        self.advice.iter().map(Vec::len).sum::<usize>() + 4 * self.limbs.len() + self.lanes.iter().map(Vec::len).sum::<usize>()
+        self.advice.iter().map(Vec::len).sum::<usize>()
+            + 4 * self.limbs.len()
+            + self.lanes.iter().map(Vec::len).sum::<usize>()
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use vouch_graph::int::{IntGraph, IntOp, MAX_SHIFT};
 
 use crate::{
-    column::FixedColumn,
+    column::{AdviceColumn, FixedColumn},
     config::VouchConfig,
     cost::{Cost, Prediction},
     error::CircuitError,
@@ -107,6 +107,39 @@ impl CircuitPlan {
     }
 }
 
+impl CircuitPlan {
+    /// Refuses a layout that the plan's constraint system would not bind wholly: rows behind the
+    /// logUp sum are not looked up, and a column that the shape lacks takes its selectors or its
+    /// copies with it, so a plan of another graph could leave rows free.
+    pub(crate) fn covers(&self, layout: &Layout) -> Result<(), CircuitError> {
+        let mismatch = |what: String| Err(CircuitError::PlanMismatch { what });
+        if layout.value_rows != self.value_rows || layout.weight_rows != self.weight_rows {
+            return mismatch(format!(
+                "it has {} value rows and {} weight rows, the plan {} and {}",
+                layout.value_rows, layout.weight_rows, self.value_rows, self.weight_rows
+            ));
+        }
+        let usable = usable_rows(self.k, &self.shape);
+        let needed = layout.rows().max(layout.instances.len() + 1) + 1;
+        if self.usable_rows != usable || needed > usable {
+            return mismatch(format!(
+                "it needs {needed} rows, and 2^{} have {usable} of use, the plan says {}",
+                self.k, self.usable_rows
+            ));
+        }
+        let wanted = shape_of(layout, self.shape.weight_lanes, self.shape.weight_bits, self.shape.weights);
+        if let Some(column) = wanted.fixed.iter().find(|column| !self.shape.has(**column)) {
+            return mismatch(format!("the shape lacks the column {column:?}"));
+        }
+        let columns: BTreeSet<AdviceColumn> = self.shape.advice().collect();
+        let copied = layout.copies.iter().flat_map(|(left, right)| [left, right]).chain(&layout.instances);
+        match copied.map(|cell| cell.column).find(|column| !columns.contains(column)) {
+            Some(column) => mismatch(format!("the shape lacks the column {column:?}")),
+            None => Ok(()),
+        }
+    }
+}
+
 /// A weight matrix as the weight unit sees it; the bias is one more row.
 struct Matrix {
     rows: usize,
@@ -156,14 +189,21 @@ fn shape_of(layout: &Layout, lanes: usize, weight_bits: u32, weights: WeightPlac
     if !layout.functions.is_empty() {
         fixed.extend([FixedColumn::TableOut, FixedColumn::TableTag]);
     }
-    Shape { weight_lanes: lanes, weight_bits, weights, fixed, ..Shape::default() }
+    Shape {
+        weight_lanes: lanes,
+        weight_bits,
+        weights,
+        fixed,
+        #[cfg(test)]
+        omitted: None,
+    }
 }
 
 /// Rows of a circuit of `2^k` rows that are not blinding; the constraint system says how many are.
 fn usable_rows(k: u32, shape: &Shape) -> usize {
     let mut meta = ConstraintSystem::default();
     VouchConfig::configure(&mut meta, shape.clone());
-    (1usize << k).saturating_sub(meta.blinding_factors() + 1)
+    1usize.checked_shl(k).unwrap_or(0).saturating_sub(meta.blinding_factors() + 1)
 }
 
 impl Layout {

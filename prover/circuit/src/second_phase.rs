@@ -185,10 +185,8 @@ fn weight_columns(layout: &Layout, shape: &Shape, challenges: &ChallengeValues, 
     let (mut evaluation, mut dot) = (Fr::ZERO, Fr::ZERO);
     for row in 0..rows {
         let start = if layout.on(F::WeightContinue, row) { evaluation } else { Fr::ZERO };
-        evaluation = layout
-            .lanes
-            .iter()
-            .fold(start, |sum, lane| sum * challenges.outputs + Fr::from(lane[row]) - offset);
+        evaluation =
+            layout.lanes.iter().fold(start, |sum, lane| sum * challenges.outputs + Fr::from(lane[row]) - offset);
         if !layout.on(F::DotContinue, row) {
             dot = Fr::ZERO;
         }

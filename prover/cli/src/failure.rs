@@ -32,11 +32,7 @@ impl Failure {
 
     /// The sentence a person reads.
     pub(crate) fn sentence(&self) -> String {
-        if self.remedy.is_empty() {
-            self.message.clone()
-        } else {
-            format!("{}; {}", self.message, self.remedy)
-        }
+        if self.remedy.is_empty() { self.message.clone() } else { format!("{}; {}", self.message, self.remedy) }
     }
 
     /// From a library's error: its variant is the code, and its sentence says what is wrong, then,
@@ -79,5 +75,7 @@ failure_from!(
     vouch_graph::GraphError,
     vouch_circuit::CircuitError,
     vouch_proof::ProofError,
-    vouch_solidity::Error
+    vouch_solidity::Error,
+    vouch_relayer::RelayerError,
+    vouch_relayer::ProveError
 );

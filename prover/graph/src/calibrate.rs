@@ -82,10 +82,7 @@ pub fn calibrate(graph: &FloatGraph, samples: &[Sample]) -> Result<Ranges, Graph
         });
         match &mut ranges {
             None => {
-                ranges = Some(Ranges {
-                    tensors: observed.collect(),
-                    before_activation: before.collect(),
-                });
+                ranges = Some(Ranges { tensors: observed.collect(), before_activation: before.collect() });
             }
             Some(r) => {
                 let n = number + 1;

@@ -36,19 +36,11 @@ impl Sample {
         for (values, spec) in self.inputs.iter().zip(specs) {
             let expected = spec.shape.iter().product();
             if values.len() != expected {
-                return Err(GraphError::InputLength {
-                    input: spec.name.clone(),
-                    expected,
-                    got: values.len(),
-                });
+                return Err(GraphError::InputLength { input: spec.name.clone(), expected, got: values.len() });
             }
             for (index, v) in values.iter().enumerate() {
                 if !v.is_finite() {
-                    return Err(GraphError::NotFiniteInput {
-                        input: spec.name.clone(),
-                        index,
-                        value: v.to_string(),
-                    });
+                    return Err(GraphError::NotFiniteInput { input: spec.name.clone(), index, value: v.to_string() });
                 }
                 if spec.element == Element::Integer && v.fract() != 0.0 {
                     return Err(GraphError::DataType {
@@ -70,8 +62,7 @@ impl Sample {
 /// # Errors
 /// Where the file cannot be read, or does not fit the inputs.
 pub fn read_file(path: &Path, specs: &[InputSpec]) -> Result<Vec<Sample>, GraphError> {
-    let bytes =
-        std::fs::read(path).map_err(|source| GraphError::File { path: path.to_owned(), source })?;
+    let bytes = std::fs::read(path).map_err(|source| GraphError::File { path: path.to_owned(), source })?;
     let origin = path.display().to_string();
     if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz")) {
         read_npz(&bytes, &origin, specs)
@@ -128,8 +119,7 @@ pub fn read_json(bytes: &[u8], origin: &str, specs: &[InputSpec]) -> Result<Vec<
 /// Where it is no archive of numeric arrays, or does not fit the inputs.
 pub fn read_npz(bytes: &[u8], origin: &str, specs: &[InputSpec]) -> Result<Vec<Sample>, GraphError> {
     let format = |reason: String| GraphError::DataFormat { origin: origin.to_owned(), reason };
-    let mut archive =
-        NpzReader::new(Cursor::new(bytes)).map_err(|e| format(format!("it is no .npz archive ({e})")))?;
+    let mut archive = NpzReader::new(Cursor::new(bytes)).map_err(|e| format(format!("it is no .npz archive ({e})")))?;
     let names = archive.names().map_err(|e| format(e.to_string()))?;
     let names: Vec<String> = names.iter().map(|n| n.trim_end_matches(".npy").to_owned()).collect();
     let mut arrays = Vec::with_capacity(specs.len());
@@ -146,8 +136,8 @@ pub fn read_npz(bytes: &[u8], origin: &str, specs: &[InputSpec]) -> Result<Vec<S
                 found: names.join(", "),
             });
         };
-        let (shape, data) = npz_array(&mut archive, key)
-            .map_err(|e| format(format!("array `{key}` cannot be read ({e})")))?;
+        let (shape, data) =
+            npz_array(&mut archive, key).map_err(|e| format(format!("array `{key}` cannot be read ({e})")))?;
         arrays.push(Array { shape, data });
     }
     samples(&arrays, origin, specs)
@@ -281,6 +271,5 @@ fn sample_count(array: &Array, spec: &InputSpec) -> Option<usize> {
         return Some(*first);
     }
     let flat = rest.is_empty() || rest.iter().product::<usize>() == len;
-    (flat && len > 0 && !array.data.is_empty() && array.data.len() % len == 0)
-        .then(|| array.data.len() / len)
+    (flat && len > 0 && !array.data.is_empty() && array.data.len().is_multiple_of(len)).then(|| array.data.len() / len)
 }

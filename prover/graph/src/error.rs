@@ -62,7 +62,9 @@ pub enum GraphError {
         reason: String,
     },
     /// An input dimension without a value.
-    #[error("input `{input}` has no size for dimension {axis} ({symbol}); give its full shape with --input-shape {input}=…")]
+    #[error(
+        "input `{input}` has no size for dimension {axis} ({symbol}); give its full shape with --input-shape {input}=…"
+    )]
     DynamicShape {
         /// Model input.
         input: String,
@@ -98,7 +100,9 @@ pub enum GraphError {
         found: String,
     },
     /// A weight that is no finite number.
-    #[error("weight `{tensor}` holds {value} at index {index}; retrain or repair the weights: no finite circuit has them")]
+    #[error(
+        "weight `{tensor}` holds {value} at index {index}; retrain or repair the weights: no finite circuit has them"
+    )]
     NotFiniteWeight {
         /// Initializer.
         tensor: String,
@@ -144,7 +148,9 @@ pub enum GraphError {
         reason: String,
     },
     /// A data file in none of the known forms.
-    #[error("{origin} cannot be read as input data: {reason}; expected JSON {{\"name\": nested arrays}}, JSON {{\"input_data\": [flat array an input]}} or .npz")]
+    #[error(
+        "{origin} cannot be read as input data: {reason}; expected JSON {{\"name\": nested arrays}}, JSON {{\"input_data\": [flat array an input]}} or .npz"
+    )]
     DataFormat {
         /// File or description of the data.
         origin: String,
@@ -191,7 +197,9 @@ pub enum GraphError {
     #[error("there are no calibration samples; give at least one, better twenty that cover the inputs to come")]
     NoSamples,
     /// A float evaluation that left the finite numbers.
-    #[error("calibration sample {sample}: tensor `{tensor}` is {value} at index {index}; remove the sample or repair the model")]
+    #[error(
+        "calibration sample {sample}: tensor `{tensor}` is {value} at index {index}; remove the sample or repair the model"
+    )]
     NotFiniteActivation {
         /// Number of the sample, from 0.
         sample: usize,
@@ -203,7 +211,9 @@ pub enum GraphError {
         value: String,
     },
     /// An integer input outside its 24 bits.
-    #[error("input `{input}` reaches {value}, beyond the {bits} signed bits of an integer input; rescale it before the model or make it a float input")]
+    #[error(
+        "input `{input}` reaches {value}, beyond the {bits} signed bits of an integer input; rescale it before the model or make it a float input"
+    )]
     IntegerInputRange {
         /// Model input.
         input: String,
@@ -221,7 +231,9 @@ pub enum GraphError {
         reason: String,
     },
     /// An intermediate value that could wrap around the field.
-    #[error("node `{node}` can reach 2^{bits} in magnitude, the limit is 2^{limit}; lower the range of its inputs or split the layer")]
+    #[error(
+        "node `{node}` can reach 2^{bits} in magnitude, the limit is 2^{limit}; lower the range of its inputs or split the layer"
+    )]
     WrapsAround {
         /// Node of the integer graph.
         node: String,
@@ -275,7 +287,9 @@ pub enum GraphError {
         value: String,
     },
     /// A real input outside the range that calibration gave it.
-    #[error("input `{input}` is {value} at index {index}, outside the calibrated range [{lo}, {hi}]; no proof exists for this input: clip it, or compile with calibration data that covers it")]
+    #[error(
+        "input `{input}` is {value} at index {index}, outside the calibrated range [{lo}, {hi}]; no proof exists for this input: clip it, or compile with calibration data that covers it"
+    )]
     InputRange {
         /// Model input.
         input: String,
@@ -301,7 +315,9 @@ pub enum GraphError {
         bound: Interval,
     },
     /// A group of a maximum whose elements are too far apart.
-    #[error("tensor `{tensor}` compares values {spread} apart at index {index}, the limit is {limit}; no proof exists for this input: compile with calibration data that covers it")]
+    #[error(
+        "tensor `{tensor}` compares values {spread} apart at index {index}, the limit is {limit}; no proof exists for this input: compile with calibration data that covers it"
+    )]
     Spread {
         /// Tensor of the integer graph.
         tensor: String,

@@ -5,8 +5,8 @@ use crate::{
     data::Sample,
     float::{Element, InputSpec},
     int::{
-        IntGraph, IntNode, IntOp, Interval, Rescale, RescaleKind, SEGMENT_BITS, Source, TensorId,
-        VALUE_BITS, one_or_each,
+        IntGraph, IntNode, IntOp, Interval, Rescale, RescaleKind, SEGMENT_BITS, Source, TensorId, VALUE_BITS,
+        one_or_each,
     },
 };
 
@@ -95,23 +95,22 @@ fn run(graph: &IntGraph, node: &IntNode, inputs: &[&[i64]]) -> Result<Vec<i64>, 
             }
             Ok(out)
         }
-        (IntOp::Add { ca, cb, c, rescale }, [a, b]) => finish(
-            rescale,
-            &mut a.iter().zip(*b).map(|(a, b)| wide(*ca) * wide(*a) + wide(*cb) * wide(*b) + wide(*c)),
-        ),
+        (IntOp::Add { ca, cb, c, rescale }, [a, b]) => {
+            finish(rescale, &mut a.iter().zip(*b).map(|(a, b)| wide(*ca) * wide(*a) + wide(*cb) * wide(*b) + wide(*c)))
+        }
         (IntOp::Mul { c, rescale }, [a, b]) => {
             finish(rescale, &mut a.iter().zip(*b).map(|(a, b)| wide(*c) * wide(*a) * wide(*b)))
         }
         (IntOp::Affine { scale, offset, rescale }, [a]) => finish(
             rescale,
-            &mut a.iter().enumerate().map(|(i, a)| {
-                wide(one_or_each(scale, i)) * wide(*a) + wide(one_or_each(offset, i))
-            }),
+            &mut a
+                .iter()
+                .enumerate()
+                .map(|(i, a)| wide(one_or_each(scale, i)) * wide(*a) + wide(one_or_each(offset, i))),
         ),
-        (IntOp::Sum { group, c, rescale }, [a]) => finish(
-            rescale,
-            &mut a.chunks(*group).map(|g| wide(*c) * g.iter().map(|v| wide(*v)).sum::<i128>()),
-        ),
+        (IntOp::Sum { group, c, rescale }, [a]) => {
+            finish(rescale, &mut a.chunks(*group).map(|g| wide(*c) * g.iter().map(|v| wide(*v)).sum::<i128>()))
+        }
         (IntOp::MatMul { rows, inner, cols, rescale }, [a, b]) => finish(
             rescale,
             &mut (0..rows * cols).map(|at| {
@@ -119,9 +118,7 @@ fn run(graph: &IntGraph, node: &IntNode, inputs: &[&[i64]]) -> Result<Vec<i64>, 
                 (0..*inner).map(|l| wide(a[i * inner + l]) * wide(b[l * cols + j])).sum()
             }),
         ),
-        (IntOp::Max { group }, [a]) => {
-            a.chunks(*group).enumerate().map(|(i, g)| greatest(name, i, g)).collect()
-        }
+        (IntOp::Max { group }, [a]) => a.chunks(*group).enumerate().map(|(i, g)| greatest(name, i, g)).collect(),
         (IntOp::Function { table, rescale, .. }, [a]) => {
             let bound = Interval::signed(VALUE_BITS);
             let read = &graph.tensor(node.inputs[0]).name;

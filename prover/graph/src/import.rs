@@ -38,8 +38,7 @@ impl OnnxModel {
     /// # Errors
     /// Where the file cannot be read or is no ONNX model, or an input's shape stays open.
     pub fn open(path: &Path, options: &ImportOptions) -> Result<Self, GraphError> {
-        let bytes = std::fs::read(path)
-            .map_err(|source| GraphError::File { path: path.to_owned(), source })?;
+        let bytes = std::fs::read(path).map_err(|source| GraphError::File { path: path.to_owned(), source })?;
         let mut model = Self::read(&bytes, &path.display().to_string(), options)?;
         model.folder = path.parent().map(Path::to_owned);
         if model.name.is_empty() {
@@ -57,9 +56,7 @@ impl OnnxModel {
         if bytes.is_empty() {
             return Err(refused("it is empty".to_owned()));
         }
-        let mut proto = tract_onnx::onnx()
-            .proto_model_for_read(&mut &*bytes)
-            .map_err(|e| refused(format!("{e:#}")))?;
+        let mut proto = tract_onnx::onnx().proto_model_for_read(&mut &*bytes).map_err(|e| refused(format!("{e:#}")))?;
         let Some(graph) = &mut proto.graph else {
             return Err(refused("it holds no graph".to_owned()));
         };
@@ -98,9 +95,7 @@ impl OnnxModel {
 /// The dimensions of an input, made concrete in place.
 fn fix_shape(input: &mut ValueInfoProto, options: &ImportOptions) -> Result<(), GraphError> {
     use tensor_shape_proto::{Dimension, dimension::Value as Dim};
-    let untyped = || GraphError::MalformedModel {
-        reason: format!("input `{}` is no tensor", input.name),
-    };
+    let untyped = || GraphError::MalformedModel { reason: format!("input `{}` is no tensor", input.name) };
     let given = options.input_shapes.get(&input.name);
     let value = input.r#type.as_mut().and_then(|t| t.value.as_mut());
     let Some(type_proto::Value::TensorType(tensor)) = value else { return Err(untyped()) };
@@ -109,11 +104,7 @@ fn fix_shape(input: &mut ValueInfoProto, options: &ImportOptions) -> Result<(), 
         (Some(shape), _) => shape.dim.clone(),
         (None, Some(given)) => vec![Dimension::default(); given.len()],
         (None, None) => {
-            return Err(GraphError::DynamicShape {
-                input: input.name.clone(),
-                axis: 0,
-                symbol: "?".to_owned(),
-            });
+            return Err(GraphError::DynamicShape { input: input.name.clone(), axis: 0, symbol: "?".to_owned() });
         }
     };
     let text = |d: &Dimension| match &d.value {
@@ -144,21 +135,15 @@ fn fix_shape(input: &mut ValueInfoProto, options: &ImportOptions) -> Result<(), 
             (Some(size), None) => size,
             (None, None) if axis == 0 && dims.len() > 1 => 1,
             (None, None) => {
-                return Err(GraphError::DynamicShape {
-                    input: input.name.clone(),
-                    axis,
-                    symbol: text(dim),
-                });
+                return Err(GraphError::DynamicShape { input: input.name.clone(), axis, symbol: text(dim) });
             }
         });
     }
     if indices::count(&shape).is_none_or(|n| n > MAX_ELEMENTS) {
         return Err(GraphError::TooLarge { tensor: input.name.clone(), shape, limit: MAX_ELEMENTS });
     }
-    let dim = shape
-        .iter()
-        .map(|d| Dimension { value: Some(Dim::DimValue(*d as i64)), ..Dimension::default() })
-        .collect();
+    let dim =
+        shape.iter().map(|d| Dimension { value: Some(Dim::DimValue(*d as i64)), ..Dimension::default() }).collect();
     tensor.shape = Some(TensorShapeProto { dim });
     Ok(())
 }
@@ -166,9 +151,7 @@ fn fix_shape(input: &mut ValueInfoProto, options: &ImportOptions) -> Result<(), 
 /// Shape of an input after [`fix_shape`].
 fn input_shape(input: &ValueInfoProto) -> (Vec<usize>, i32) {
     use tensor_shape_proto::dimension::Value as Dim;
-    let Some(type_proto::Value::TensorType(tensor)) =
-        input.r#type.as_ref().and_then(|t| t.value.as_ref())
-    else {
+    let Some(type_proto::Value::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
         return (Vec::new(), 0);
     };
     let shape = tensor.shape.iter().flat_map(|s| &s.dim).map(|d| match d.value {
@@ -187,12 +170,8 @@ fn lower(model: &OnnxModel) -> Result<FloatGraph, GraphError> {
         let tensor = sparse.values.as_ref().map(|v| v.name.clone()).unwrap_or_default();
         return Err(GraphError::ElementType { tensor, found: "sparse".to_owned() });
     }
-    let opset = model
-        .proto
-        .opset_import
-        .iter()
-        .find(|o| matches!(o.domain.as_str(), "" | "ai.onnx"))
-        .map_or(1, |o| o.version);
+    let opset =
+        model.proto.opset_import.iter().find(|o| matches!(o.domain.as_str(), "" | "ai.onnx")).map_or(1, |o| o.version);
     let folder = model.folder.as_deref();
     let mut builder = Builder::default();
     let mut values: BTreeMap<&str, Value> = BTreeMap::new();
@@ -223,7 +202,7 @@ fn lower(model: &OnnxModel) -> Result<FloatGraph, GraphError> {
         return Err(malformed("it has no outputs".to_owned()));
     }
     let reference = Reference::new(&model.proto, folder)?;
-    Ok(builder.finish(model.name.clone(), outputs, reference))
+    Ok(builder.finish(model.name.clone(), &outputs, reference))
 }
 
 fn node<'a>(proto: &'a NodeProto, opset: i64, folder: Option<&'a Path>) -> onnx::Node<'a> {
@@ -242,15 +221,13 @@ fn lower_node<'a>(
         return Err(GraphError::UnsupportedOperator {
             node: node.name.to_owned(),
             operator: format!("{}::{}", proto.domain, proto.op_type),
-            remedy: "it belongs to a custom domain: export the model with standard ONNX operators"
-                .to_owned(),
+            remedy: "it belongs to a custom domain: export the model with standard ONNX operators".to_owned(),
         });
     }
     let lowering = onnx::lowering(&proto.op_type).ok_or_else(|| GraphError::UnsupportedOperator {
         node: node.name.to_owned(),
         operator: proto.op_type.clone(),
-        remedy: "replace it by operators from docs/src/operators.md, or move it out of the model"
-            .to_owned(),
+        remedy: "replace it by supported operators, or compute it outside the model".to_owned(),
     })?;
     let inputs = proto
         .input
@@ -267,11 +244,7 @@ fn lower_node<'a>(
         if let Some(known) = value.known()
             && let Some((index, v)) = known.iter().enumerate().find(|(_, v)| !v.is_finite())
         {
-            return Err(GraphError::NotFiniteConstant {
-                node: node.name.to_owned(),
-                index,
-                value: v.to_string(),
-            });
+            return Err(GraphError::NotFiniteConstant { node: node.name.to_owned(), index, value: v.to_string() });
         }
         builder.bind(name, &mut value);
         values.insert(name, value);

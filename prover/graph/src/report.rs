@@ -79,8 +79,7 @@ impl Tally {
 /// Where a sample does not fit the model. A sample outside the calibrated ranges is counted, not
 /// an error.
 pub fn report(float: &FloatGraph, int: &IntGraph, samples: &[Sample]) -> Result<Report, GraphError> {
-    let mut outputs: Vec<Tally> =
-        int.outputs.iter().map(|p| Tally::new(&int.tensor(p.tensor).name)).collect();
+    let mut outputs: Vec<Tally> = int.outputs.iter().map(|p| Tally::new(&int.tensor(p.tensor).name)).collect();
     let common: Vec<(usize, usize)> = int
         .nodes
         .iter()
@@ -95,9 +94,7 @@ pub fn report(float: &FloatGraph, int: &IntGraph, samples: &[Sample]) -> Result<
     for sample in samples {
         let trace = match quantise_inputs(int, sample).and_then(|inputs| execute(int, &inputs)) {
             Ok(trace) => trace,
-            Err(
-                GraphError::InputRange { .. } | GraphError::OutOfRange { .. } | GraphError::Spread { .. },
-            ) => {
+            Err(GraphError::InputRange { .. } | GraphError::OutOfRange { .. } | GraphError::Spread { .. }) => {
                 refused += 1;
                 continue;
             }

@@ -6,21 +6,17 @@ use vouch_graph::{
     GraphError,
     exec::execute,
     int::{
-        INTERPOLATION_POINTS, IntGraph, IntNode, IntOp, IntTensor, Interval, Packing, Port, Rescale,
-        RescaleKind, ScaleExp, TensorId, Visibility,
+        INTERPOLATION_POINTS, IntGraph, IntNode, IntOp, IntTensor, Interval, Packing, Port, Rescale, RescaleKind,
+        ScaleExp, TensorId, Visibility,
     },
 };
 
 /// A graph of one operation over inputs of one element, all of `bits` bits.
 fn graph(op: IntOp, inputs: usize, bits: u32) -> IntGraph {
     let tensor = |name: String, range| IntTensor { name, shape: vec![1], exponent: ScaleExp(0), range };
-    let port = |i: usize, bits| Port {
-        tensor: TensorId(i),
-        visibility: Visibility::Private,
-        packing: Packing::dense(bits),
-    };
-    let mut tensors: Vec<IntTensor> =
-        (0..inputs).map(|i| tensor(format!("in{i}"), Interval::signed(bits))).collect();
+    let port =
+        |i: usize, bits| Port { tensor: TensorId(i), visibility: Visibility::Private, packing: Packing::dense(bits) };
+    let mut tensors: Vec<IntTensor> = (0..inputs).map(|i| tensor(format!("in{i}"), Interval::signed(bits))).collect();
     let range = op.range(&vec![Interval::signed(bits); inputs], &[]).output;
     tensors.push(tensor("out".to_owned(), range));
     let graph = IntGraph {
@@ -116,7 +112,8 @@ proptest! {
         graph.validate().unwrap();
         let result = execute(&graph, &[vec![a, b]]);
         if (a - b).abs() < 1 << 16 {
-            prop_assert_eq!(result.unwrap().tensor(TensorId(1)), [a.max(b)]);
+            let trace = result.unwrap();
+            prop_assert_eq!(trace.tensor(TensorId(1)), [a.max(b)]);
         } else {
             let is_spread = matches!(result, Err(GraphError::Spread { .. }));
             prop_assert!(is_spread);

@@ -54,8 +54,7 @@ fn agrees(case: &str, model: &Onnx, scale: f64, tolerance: f64) -> (FloatGraph, 
         }
     }
     let ranges = calibrate(&float, &samples).unwrap();
-    let int = quantise(&float, &ranges, &QuantiseOptions::default())
-        .unwrap_or_else(|e| panic!("{case}: {e}"));
+    let int = quantise(&float, &ranges, &QuantiseOptions::default()).unwrap_or_else(|e| panic!("{case}: {e}"));
     let report = report(&float, &int, &samples).unwrap();
     assert_eq!(report.refused, 0, "{case}: calibration samples are refused");
     assert!(
@@ -106,11 +105,8 @@ fn activations_agree_on_every_stage() {
         .node("Clip", &["x", "lo", "hi"], "y", &[])
         .output("y");
     agrees("Clip", &clip, 4.0, 1e-3);
-    let clip = Onnx::new()
-        .input("x", &[1, 8])
-        .weight("hi", &[], &[2.0])
-        .node("Clip", &["x", "", "hi"], "y", &[])
-        .output("y");
+    let clip =
+        Onnx::new().input("x", &[1, 8]).weight("hi", &[], &[2.0]).node("Clip", &["x", "", "hi"], "y", &[]).output("y");
     agrees("Clip from above", &clip, 4.0, 1e-3);
     let prelu = Onnx::new()
         .input("x", &[1, 2, 3])
@@ -123,11 +119,7 @@ fn activations_agree_on_every_stage() {
 #[test]
 fn arithmetic_agrees_on_every_stage() {
     for op in ["Add", "Sub", "Mul", "Max", "Min"] {
-        let model = Onnx::new()
-            .input("a", &[2, 3])
-            .input("b", &[1, 3])
-            .node(op, &["a", "b"], "y", &[])
-            .output("y");
+        let model = Onnx::new().input("a", &[2, 3]).input("b", &[1, 3]).node(op, &["a", "b"], "y", &[]).output("y");
         agrees(op, &model, 3.0, 1e-3);
         let model = Onnx::new()
             .input("a", &[2, 3])
@@ -142,11 +134,8 @@ fn arithmetic_agrees_on_every_stage() {
         .node("Div", &["a", "c"], "y", &[])
         .output("y");
     agrees("Div", &div, 3.0, 1e-3);
-    let square = Onnx::new()
-        .input("a", &[2, 3])
-        .weight("two", &[], &[2.0])
-        .node("Pow", &["a", "two"], "y", &[])
-        .output("y");
+    let square =
+        Onnx::new().input("a", &[2, 3]).weight("two", &[], &[2.0]).node("Pow", &["a", "two"], "y", &[]).output("y");
     agrees("Pow", &square, 3.0, 1e-3);
 }
 
@@ -200,7 +189,12 @@ fn convolutions_agree_on_every_stage() {
     agrees("strided, padded, dilated", &conv(&[1, 2, 7, 8], &[3, 2, 3, 2], &geometry, true), 2.0, 1e-3);
     agrees("groups", &conv(&[1, 4, 5, 5], &[6, 2, 3, 3], &[Int("group", 2)], true), 2.0, 1e-3);
     agrees("depthwise", &conv(&[1, 3, 5, 5], &[3, 1, 3, 3], &[Int("group", 3)], false), 2.0, 1e-3);
-    agrees("one axis", &conv(&[1, 3, 9], &[4, 3, 3], &[Ints("pads", &[2, 0]), Ints("dilations", &[2])], true), 2.0, 1e-3);
+    agrees(
+        "one axis",
+        &conv(&[1, 3, 9], &[4, 3, 3], &[Ints("pads", &[2, 0]), Ints("dilations", &[2])], true),
+        2.0,
+        1e-3,
+    );
     agrees("same", &conv(&[1, 2, 5, 5], &[2, 2, 2, 2], &[Text("auto_pad", "SAME_LOWER")], false), 2.0, 1e-3);
     agrees("two samples", &conv(&[2, 2, 4, 4], &[3, 2, 3, 3], &[], true), 2.0, 1e-3);
 }
@@ -211,7 +205,12 @@ fn matrix_products_agree_on_every_stage() {
         .input("x", &[4, 2])
         .weight("w", &[3, 4], &noise(2, 12))
         .weight("b", &[3], &noise(3, 3))
-        .node("Gemm", &["x", "w", "b"], "y", &[Int("transA", 1), Int("transB", 1), Float("alpha", 0.5), Float("beta", 2.0)])
+        .node(
+            "Gemm",
+            &["x", "w", "b"],
+            "y",
+            &[Int("transA", 1), Int("transB", 1), Float("alpha", 0.5), Float("beta", 2.0)],
+        )
         .output("y");
     agrees("Gemm", &gemm, 2.0, 1e-3);
     let stacked = Onnx::new()
@@ -226,11 +225,8 @@ fn matrix_products_agree_on_every_stage() {
         .node("MatMul", &["w", "x"], "y", &[])
         .output("y");
     agrees("weights on the left", &left, 2.0, 1e-3);
-    let computed = Onnx::new()
-        .input("a", &[2, 3, 4])
-        .input("b", &[2, 4, 2])
-        .node("MatMul", &["a", "b"], "y", &[])
-        .output("y");
+    let computed =
+        Onnx::new().input("a", &[2, 3, 4]).input("b", &[2, 4, 2]).node("MatMul", &["a", "b"], "y", &[]).output("y");
     agrees("both computed", &computed, 2.0, 1e-3);
 }
 

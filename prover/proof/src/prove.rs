@@ -15,7 +15,6 @@ use crate::error::ProofError;
 use crate::guard::halo2;
 use crate::keys::VerifyingKey;
 use crate::memory::peak_memory_bytes;
-use crate::srs::verifier_params;
 use crate::transcript::KeccakReader;
 
 /// A proof and the statement that it proves.
@@ -113,14 +112,13 @@ pub fn verify(key: &VerifyingKey, proof: &Proof) -> Result<(), ProofError> {
     if proof.bytes.len() != want {
         return Err(ProofError::ProofLength { got: proof.bytes.len(), want });
     }
-    let params = verifier_params(key.k(), key.verify_g2());
     let mut unread = proof.bytes.as_slice();
     let result = {
         let mut transcript = KeccakReader::new(key.digest().to_scalar()?, &mut unread);
         plonk::verify_proof::<KZGCommitmentScheme<Bn256>, VerifierSHPLONK<'_, Bn256>, _, _, _>(
-            &params,
+            key.params(),
             key.halo2(),
-            SingleStrategy::new(&params),
+            SingleStrategy::new(key.params()),
             &[&[&proof.instances]],
             &mut transcript,
         )

@@ -133,11 +133,7 @@ impl Chain {
         let best = heads.first().map(|(_, head)| *head);
         *self.order.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
             heads.into_iter().map(|(index, _)| index).collect();
-        best.ok_or(RelayerError::RpcUnreachable {
-            method: "eth_getBlockByNumber",
-            tried: self.endpoints.len(),
-            last,
-        })
+        best.ok_or(RelayerError::RpcUnreachable { method: "eth_getBlockByNumber", tried: self.endpoints.len(), last })
     }
 
     /// Waits for the first endpoint that answers, at most `limit`.
@@ -197,10 +193,7 @@ impl Chain {
     }
 
     /// Gas that a transaction takes on the newest state. The inner error is its revert.
-    pub(crate) async fn estimate_gas(
-        &self,
-        request: &TransactionRequest,
-    ) -> Result<Result<u64, Revert>, RelayerError> {
+    pub(crate) async fn estimate_gas(&self, request: &TransactionRequest) -> Result<Result<u64, Revert>, RelayerError> {
         let answer = self
             .read("eth_estimateGas", |p| {
                 let request = request.clone();
@@ -290,11 +283,7 @@ impl Chain {
                 best = Some(sent);
             }
         }
-        best.ok_or(RelayerError::RpcUnreachable {
-            method: "eth_sendRawTransaction",
-            tried: self.endpoints.len(),
-            last,
-        })
+        best.ok_or(RelayerError::RpcUnreachable { method: "eth_sendRawTransaction", tried: self.endpoints.len(), last })
     }
 
     async fn call(&self, what: &'static str, request: &TransactionRequest) -> Result<Bytes, RelayerError> {

@@ -50,9 +50,7 @@ pub enum RelayerError {
         holds: &'static str,
     },
     /// The variable does not hold a private key. Its value is not shown.
-    #[error(
-        "environment variable {variable} does not hold a private key; set it to 64 hexadecimal digits"
-    )]
+    #[error("environment variable {variable} does not hold a private key; set it to 64 hexadecimal digits")]
     KeyInvalid {
         /// The variable.
         variable: String,
@@ -114,7 +112,9 @@ pub enum RelayerError {
         what: &'static str,
     },
     /// There is no contract.
-    #[error("there is no contract at {address}, which `{key}` names, on chain {chain_id}; deploy it or correct the address")]
+    #[error(
+        "there is no contract at {address}, which `{key}` names, on chain {chain_id}; deploy it or correct the address"
+    )]
     NoContract {
         /// The configuration key.
         key: &'static str,
@@ -224,10 +224,7 @@ impl RelayerError {
     /// come back, a contract may be unpaused.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(
-            self,
-            Self::RpcUnreachable { .. } | Self::Rpc { .. } | Self::Reverted { .. } | Self::Journal { .. }
-        )
+        matches!(self, Self::RpcUnreachable { .. } | Self::Rpc { .. } | Self::Reverted { .. } | Self::Journal { .. })
     }
 }
 

@@ -192,12 +192,9 @@ impl fmt::Display for Wait {
             Self::EarlierJob { job } => write!(f, "the transaction of job {job} to be mined"),
             Self::Contract { revert } => write!(f, "the contract, which now reverts with {revert}"),
             Self::DryRun => f.write_str("nothing: this is a dry run, the transaction would have been sent"),
-            Self::GasPrice { need, cap } => write!(
-                f,
-                "a lower gas price: {} where `fees.max_fee_per_gas` is {}",
-                Wei::new(*need),
-                Wei::new(*cap)
-            ),
+            Self::GasPrice { need, cap } => {
+                write!(f, "a lower gas price: {} where `fees.max_fee_per_gas` is {}", Wei::new(*need), Wei::new(*cap))
+            }
             Self::TransactionFee { need, cap } => write!(
                 f,
                 "a lower fee: up to {} where `fees.max_fee_per_transaction` is {}",
@@ -241,7 +238,10 @@ impl fmt::Display for RelayEvent {
                 write!(f, "job {job}: a reorganisation dropped {hash}; sending it again")
             }
             Self::NonceTaken { job, nonce } => {
-                write!(f, "job {job}: another program with the same key used nonce {nonce}; give the relayer its own key")
+                write!(
+                    f,
+                    "job {job}: another program with the same key used nonce {nonce}; give the relayer its own key"
+                )
             }
             Self::UnknownPending { first_nonce, count } => write!(
                 f,

@@ -35,3 +35,6 @@ pub use prover::{ChildProver, JobProver, ProofJob, ProvedInference};
 pub use revert::{Revert, RevertMeaning};
 pub use service::{Relayer, Stopper};
 pub use transactions::{Progress, TransactionManager};
+
+#[cfg(test)]
+mod tests;

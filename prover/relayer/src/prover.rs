@@ -164,8 +164,7 @@ impl JobProver for ChildProver {
             .map_err(|error| at("write", &input)(error.into()))?;
         tokio::fs::write(&input, text).await.map_err(at("write", &input))?;
         self.run(job, &input, &output).await?;
-        let file =
-            ProofFile::read(&output).map_err(|error| ProveError::BadProof { problem: error.to_string() })?;
+        let file = ProofFile::read(&output).map_err(|error| ProveError::BadProof { problem: error.to_string() })?;
         let proved = ProvedInference::from_file(&file)?;
         // Both can be made again; what is left behind does no harm.
         let _ = tokio::fs::remove_file(&input).await;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use alloy::dyn_abi::{DynSolType, DynSolValue};
 use alloy::primitives::{Bytes, Selector, hex};
-use alloy::sol_types::{Panic, Revert as RevertString, SolError, SolInterface};
+use alloy::sol_types::{Panic, Revert as RevertString, SolError};
 
 use crate::contracts::Reverts::RevertsErrors;
 
@@ -67,8 +67,15 @@ impl Revert {
             Some("StatementUsed" | "EpochSuperseded" | "NothingToRecord") => RevertMeaning::AlreadyDone,
             Some("DeadlinePassed" | "WindowTooOld") => RevertMeaning::TooLate,
             Some(
-                "EpochNotRecorded" | "WindowNotRecorded" | "ModelIsFrozen" | "VaultPaused" | "CoolingDown"
-                | "PriceOutsideRails" | "MinimumOutputMissed" | "LossBudgetExceeded" | "OracleNotReady",
+                "EpochNotRecorded"
+                | "WindowNotRecorded"
+                | "ModelIsFrozen"
+                | "VaultPaused"
+                | "CoolingDown"
+                | "PriceOutsideRails"
+                | "MinimumOutputMissed"
+                | "LossBudgetExceeded"
+                | "OracleNotReady",
             ) => RevertMeaning::NotNow,
             _ => RevertMeaning::Refused,
         }

@@ -113,8 +113,7 @@ impl<P: JobProver> Relayer<P> {
         let contracts = Contracts::find(&chain, &config).await?;
         journal.bind(config.chain_id, chain.genesis().await?).await?;
         let reporter = Reporter::new(events.clone());
-        let transactions =
-            TransactionManager::new(&config, Arc::clone(&chain), Arc::clone(&journal), signer, events);
+        let transactions = TransactionManager::new(&config, Arc::clone(&chain), Arc::clone(&journal), signer, events);
         let sender = transactions.sender();
         reporter.tell(RelayEvent::Started {
             chain_id: config.chain_id,

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use alloy_primitives::Bytes;
 use foundry_compilers::artifacts::{
-    BytecodeHash, Contract, EvmVersion, Settings, SettingsMetadata, Severity, SolcInput,
-    SolcLanguage, Source, Sources,
+    BytecodeHash, Contract, EvmVersion, Settings, SettingsMetadata, Severity, SolcInput, SolcLanguage, Source, Sources,
 };
 use foundry_compilers::solc::Solc;
 
@@ -69,12 +68,8 @@ pub fn compile(source: &str, solc: &SolcPath) -> Result<Compiled> {
         settings: settings(),
     };
     let output = compiler.compile(&input).map_err(|e| failed(e.to_string()))?;
-    let messages: Vec<String> = output
-        .errors
-        .iter()
-        .filter(|e| e.severity == Severity::Error)
-        .map(|e| e.message.clone())
-        .collect();
+    let messages: Vec<String> =
+        output.errors.iter().filter(|e| e.severity == Severity::Error).map(|e| e.message.clone()).collect();
     if !messages.is_empty() {
         return Err(Error::Compile { messages });
     }
@@ -92,12 +87,7 @@ pub fn compile(source: &str, solc: &SolcPath) -> Result<Compiled> {
         return Err(Error::CodeTooLarge { bytes: runtime.len() });
     }
     let abi = serde_json::to_value(&contract.abi).map_err(|e| failed(e.to_string()))?;
-    Ok(Compiled {
-        creation: creation.to_vec(),
-        runtime: runtime.to_vec(),
-        abi,
-        compiler: compiler.version.to_string(),
-    })
+    Ok(Compiled { creation: creation.to_vec(), runtime: runtime.to_vec(), abi, compiler: compiler.version.to_string() })
 }
 
 fn code(contract: &Contract) -> Option<(Bytes, Bytes)> {

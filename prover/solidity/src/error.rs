@@ -50,9 +50,7 @@ pub enum Error {
         rotation: i32,
     },
     /// A committed advice column is opened nowhere, so nothing would check its commitment.
-    #[error(
-        "advice column {column} is queried by no gate and not part of the permutation; remove it"
-    )]
+    #[error("advice column {column} is queried by no gate and not part of the permutation; remove it")]
     AdviceNeverQueried {
         /// Index of the column.
         column: usize,

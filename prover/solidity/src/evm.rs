@@ -112,9 +112,7 @@ impl DeployedVerifier {
     pub fn verify(&self, calldata: &[u8]) -> Result<EvmOutcome> {
         let result = self.call(calldata)?;
         let zeros = calldata.iter().filter(|byte| **byte == 0).count() as u64;
-        let intrinsic = TRANSACTION_GAS
-            + ZERO_BYTE_GAS * zeros
-            + BYTE_GAS * (calldata.len() as u64 - zeros);
+        let intrinsic = TRANSACTION_GAS + ZERO_BYTE_GAS * zeros + BYTE_GAS * (calldata.len() as u64 - zeros);
         let (error_name, error_arguments) = match &result {
             ExecutionResult::Success { output, .. } if output.data().is_empty() => (None, vec![]),
             ExecutionResult::Success { .. } => (Some("UnexpectedOutput".to_owned()), vec![]),
@@ -214,14 +212,10 @@ fn decode(data: &[u8]) -> (String, Vec<U256>) {
     let Some((selector, arguments)) = data.split_first_chunk::<4>() else {
         return ("EmptyRevert".to_owned(), vec![]);
     };
-    let known = Failure::ALL
-        .into_iter()
-        .find(|f| f.selector() == *selector && 32 * f.arguments().len() == arguments.len());
+    let known =
+        Failure::ALL.into_iter().find(|f| f.selector() == *selector && 32 * f.arguments().len() == arguments.len());
     match known {
-        Some(failure) => (
-            failure.name().to_owned(),
-            arguments.chunks_exact(32).map(U256::from_be_slice).collect(),
-        ),
+        Some(failure) => (failure.name().to_owned(), arguments.chunks_exact(32).map(U256::from_be_slice).collect()),
         None => ("UnknownError".to_owned(), vec![]),
     }
 }

@@ -8,9 +8,7 @@ use halo2_proofs::circuit::{Layouter, SimpleFloorPlanner, Value};
 use halo2_proofs::halo2curves::bn256::{Bn256, Fr, G1Affine, G2Affine};
 use halo2_proofs::halo2curves::ff::Field;
 use halo2_proofs::halo2curves::group::prime::PrimeCurveAffine;
-use halo2_proofs::plonk::{
-    Advice, Circuit, Column, ConstraintSystem, Error as PlonkError, VerifyingKey, keygen_vk,
-};
+use halo2_proofs::plonk::{Advice, Circuit, Column, ConstraintSystem, Error as PlonkError, VerifyingKey, keygen_vk};
 use halo2_proofs::poly::Rotation;
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
 use rand::SeedableRng;
@@ -81,18 +79,14 @@ impl Circuit<Fr> for Odd {
             let a = a.cur::<Fr>();
             let high = match oddity {
                 Oddity::CappedDegree => (0..6).fold(a.clone(), |acc, _| acc * a.clone()),
-                _ => a.clone() * a.clone(),
+                _ => a.clone() * a,
             };
             vec![q * (high - other)]
         });
         a
     }
 
-    fn synthesize(
-        &self,
-        config: Self::Config,
-        mut layouter: impl Layouter<Fr>,
-    ) -> Result<(), PlonkError> {
+    fn synthesize(&self, config: Self::Config, mut layouter: impl Layouter<Fr>) -> Result<(), PlonkError> {
         layouter.assign_region(
             || "one row",
             |mut region| {
@@ -106,8 +100,7 @@ impl Circuit<Fr> for Odd {
 fn key(oddity: Oddity) -> (VerifyingKey<G1Affine>, VerifierParams) {
     let srs = ParamsKZG::<Bn256>::setup(K, ChaCha20Rng::seed_from_u64(1));
     let vk = keygen_vk(&srs, &Odd(oddity)).unwrap();
-    let params =
-        VerifierParams { s_g2: srs.s_g2(), vk_digest: [1; 32], srs_digest: [2; 32], instances: 1 };
+    let params = VerifierParams { s_g2: srs.s_g2(), vk_digest: [1; 32], srs_digest: [2; 32], instances: 1 };
     (vk, params)
 }
 
@@ -159,7 +152,7 @@ fn a_degree_that_halo2_capped_is_refused() {
 fn more_instances_than_rows_are_refused() {
     let (vk, params) = key(Oddity::None);
     let usable = 32 - (vk.cs().blinding_factors() + 1);
-    let fits = VerifierParams { instances: usable, ..params.clone() };
+    let fits = VerifierParams { instances: usable, ..params };
     assert!(Generator::new(&vk, &fits).is_ok());
     let error = Generator::new(&vk, &VerifierParams { instances: usable + 1, ..params }).err();
     let Some(Error::TooManyInstances { got, usable: limit }) = error else { panic!("{error:?}") };
@@ -177,10 +170,7 @@ fn a_digest_that_is_not_reduced_is_refused() {
 #[test]
 fn degenerate_powers_of_tau_are_refused() {
     let (vk, params) = key(Oddity::None);
-    for (s_g2, name) in [
-        (G2Affine::identity(), "identity"),
-        (G2Affine::generator(), "generator"),
-    ] {
+    for (s_g2, name) in [(G2Affine::identity(), "identity"), (G2Affine::generator(), "generator")] {
         let params = VerifierParams { s_g2, ..params.clone() };
         let error = Generator::new(&vk, &params).err().unwrap();
         assert!(matches!(error, Error::DegenerateSrs { what } if what == name), "{error}");
@@ -239,7 +229,9 @@ fn source_that_does_not_compile_is_refused_with_the_compilers_words() {
 #[test]
 fn code_over_the_limit_of_a_contract_is_refused() {
     let long = "ab".repeat(25_000);
-    let source = format!("contract A {{ bytes constant C = hex\"{long}\"; function f() external pure returns (bytes memory) {{ return C; }} }}");
+    let source = format!(
+        "contract A {{ bytes constant C = hex\"{long}\"; function f() external pure returns (bytes memory) {{ return C; }} }}"
+    );
     let error = compile(&source, &circuits::solc()).err().unwrap();
     assert!(matches!(error, Error::CodeTooLarge { bytes } if bytes > 25_000), "{error}");
 }

@@ -47,6 +47,12 @@ impl Case {
         outcome
     }
 
+    /// First words of the points: commitments before the scalars, two after them.
+    fn points(&self) -> Vec<usize> {
+        let before = (0..self.scalars.start).step_by(2);
+        before.chain((self.scalars.end..self.proof_words).step_by(2)).collect()
+    }
+
     fn is_scalar(&self, word: usize) -> bool {
         self.scalars.contains(&word)
     }
@@ -99,7 +105,7 @@ fn a_scalar_that_is_not_reduced_is_named() {
 fn a_point_that_is_not_one_is_named() {
     let case = case();
     let q = number(Q);
-    for word in (0..case.proof_words).step_by(2).filter(|w| !case.is_scalar(*w)) {
+    for word in case.points() {
         let (x, y) = (case.word(word), case.word(word + 1));
         let at = [word as u64];
         let zero = U256::ZERO;
@@ -148,16 +154,10 @@ fn every_word_of_the_proof_counts() {
 #[test]
 fn swapped_commitments_are_refused() {
     let case = case();
-    let points: Vec<usize> =
-        (0..case.proof_words).step_by(2).filter(|w| !case.is_scalar(*w)).collect();
-    for pair in points.windows(2) {
+    for pair in case.points().windows(2) {
         let (a, b) = (pair[0], pair[1]);
-        let outcome = case.with(&[
-            (a, case.word(b)),
-            (a + 1, case.word(b + 1)),
-            (b, case.word(a)),
-            (b + 1, case.word(a + 1)),
-        ]);
+        let outcome =
+            case.with(&[(a, case.word(b)), (a + 1, case.word(b + 1)), (b, case.word(a)), (b + 1, case.word(a + 1))]);
         expect(&outcome, "ProofRejected", &[]);
     }
 }

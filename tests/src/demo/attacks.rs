@@ -1,6 +1,6 @@
 //! What an attacker tries, and the error that refuses it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use alloy::{
     primitives::{Bytes, I256},
@@ -18,6 +18,7 @@ use crate::root;
 
 alloy::sol! {
     /// Errors that a refused submission ends with.
+    #[derive(Debug)]
     interface IRefusals {
         error StatementUsed(bytes32 nullifier);
         error EpochSuperseded(uint64 epoch, uint64 latest);
@@ -69,6 +70,7 @@ pub(super) async fn run(
     expect("a proof submitted again", refused(world, last, &honest).await)?;
 
     let other = prepare("other", &other_model(folder)?, folder)?;
+    ensure!(other.verifier["vk_digest"] != model.verifier["vk_digest"], "the other model has the same key");
     let foreign = make(folder, &other.dir, &name, &window, &context)?;
     expect("a proof of another model", refused(world, epoch, &foreign).await)?;
 
@@ -101,19 +103,20 @@ fn make(folder: &Path, dir: &Path, name: &str, window: &[i64], context: &str) ->
     let outputs = output.map(|output| output["integers"].clone()).unwrap_or_default();
     let proof = read_json(&out)?;
     let proof = proof["proof"].as_str().unwrap_or_default();
-    Ok(Made {
-        outputs: serde_json::from_value(outputs)?,
-        proof: alloy::hex::decode(proof)?,
-    })
+    Ok(Made { outputs: serde_json::from_value(outputs)?, proof: alloy::hex::decode(proof)? })
 }
 
 /// The model with one bit of one weight turned over.
-fn other_model(folder: &Path) -> Result<std::path::PathBuf> {
+fn other_model(folder: &Path) -> Result<PathBuf> {
     let mut bytes = std::fs::read(root().join("models/rebalancer/model.onnx"))?;
-    // Weights fill most of the file; the third byte of a little-endian float holds its high mantissa bits.
-    let middle = bytes.len() / 2 / 4 * 4;
-    let at = (middle..bytes.len()).find(|at| matches!(bytes[*at], 0x3c..=0x3e) && bytes[at - 1] & 0x40 == 0);
-    let at = at.ok_or_else(|| eyre!("the model has no weight to change"))?;
+    // Weights fill most of the file. The high bytes of small little-endian floats stand out, and so tell where in
+    // the middle of the file the floats begin.
+    let middle = bytes.len() / 2;
+    let is_high_byte = |at: usize| matches!(bytes[at] & 0x7f, 0x3c..=0x3e);
+    let places = |phase: usize| (middle + phase..middle + 256).step_by(4).filter(|at| is_high_byte(*at));
+    let phase = (0..4).max_by_key(|phase| places(*phase).count()).unwrap_or(0);
+    let at = places(phase).next().ok_or_else(|| eyre!("the model has no weight to change"))?;
+    // The byte below holds the float's high mantissa bits.
     bytes[at - 1] ^= 0x40;
     let path = folder.join("other.onnx");
     std::fs::write(&path, bytes)?;
@@ -141,4 +144,3 @@ async fn refused(world: &World, epoch: u64, made: &Made) -> Result<String> {
         .unwrap_or_else(|_| format!("error {}", alloy::hex::encode_prefixed(&data[..4])));
     Ok(name.split('(').next().unwrap_or(&name).to_owned())
 }
-

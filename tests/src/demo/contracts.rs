@@ -1,5 +1,9 @@
 //! The functions and errors of the contracts that the demonstration uses.
-#![allow(missing_docs, clippy::too_many_arguments, reason = "generated from the contracts' interfaces, documented there")]
+#![allow(
+    missing_docs,
+    clippy::too_many_arguments,
+    reason = "generated from the contracts' interfaces, documented there"
+)]
 
 alloy::sol! {
     #[sol(rpc)]

@@ -78,7 +78,7 @@ pub async fn run(options: &Options<'_>) -> Result<Summary> {
     let prices = read_json(&root().join("models/rebalancer/prices.json"))?;
     let ticks: Vec<i32> = serde_json::from_value(prices["ticks"].clone())?;
     let mut world = World::with_market(&folder, ticks).await?;
-    let graph = read_json(&model.dir.join("graph.json"))?;
+    let graph = read_json(&model.dir.join("graph.json"))?["graph"].take();
     world.deploy(&registration(&model, &graph)?)?;
     say("   contracts deployed, model registered with its verifier's code hash");
     for epoch in 0..WINDOW {

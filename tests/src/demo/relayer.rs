@@ -36,7 +36,7 @@ impl RelayerProcess {
             &config,
             format!(
                 "rpc = [\"{}\"]\nchain_id = {}\ngate = \"{}\"\nmodel = \"{}\"\nstore = \"relayer.sqlite\"\npoll_seconds = 1\n\n\
-                 [signer]\nkey_env = \"VOUCH_RELAYER_KEY\"\n\n[prover]\ncommand = \"{}\"\n",
+                 [signer]\nenv = \"VOUCH_RELAYER_KEY\"\n\n[prover]\ncommand = \"{}\"\n",
                 world.url(),
                 world.chain_id(),
                 world.vault,
@@ -64,7 +64,12 @@ impl RelayerProcess {
         let start = Instant::now();
         let vault = world.vault_contract();
         loop {
-            let events = vault.InferenceAccepted_filter().from_block(0).topic1(alloy::primitives::U256::from(epoch)).query().await?;
+            let events = vault
+                .InferenceAccepted_filter()
+                .from_block(0)
+                .topic1(alloy::primitives::U256::from(epoch))
+                .query()
+                .await?;
             if let Some((event, log)) = events.into_iter().next() {
                 let hash = log.transaction_hash.ok_or_else(|| eyre!("the event has no transaction"))?;
                 let receipt = world.provider().get_transaction_receipt(hash).await?;

@@ -10,11 +10,18 @@ use serde_json::Value;
 
 use crate::root;
 
-/// A program of the repository's Node packages.
-pub fn node_program(name: &str) -> Result<PathBuf> {
-    let path = root().join("node_modules/.bin").join(name);
-    ensure!(path.exists(), "{name} is not installed; run `npm ci` in {}", root().display());
-    Ok(path)
+/// `forge` or `anvil` itself, from the package for this platform: the launchers in `node_modules/.bin` exit with
+/// success whatever happened, and killing one leaves the tool running.
+pub fn foundry_program(name: &str) -> Result<PathBuf> {
+    let packages = root().join("node_modules/@foundry-rs");
+    let missing = || format!("{name} is not installed; run script/setup in {}", root().display());
+    let entries = std::fs::read_dir(&packages).with_context(missing)?;
+    let binary = |package: std::fs::DirEntry| {
+        let file_name = package.file_name();
+        let platform = file_name.to_str()?.strip_prefix(name)?;
+        platform.starts_with('-').then(|| package.path().join("bin").join(name)).filter(|path| path.is_file())
+    };
+    entries.filter_map(|entry| binary(entry.ok()?)).next().ok_or_else(|| eyre::eyre!(missing()))
 }
 
 /// The `vouch` command that was built beside this program.
@@ -38,7 +45,7 @@ pub fn vouch(args: &[&str]) -> Result<Value> {
 
 /// Runs a Forge script against a node.
 pub fn forge_script(script: &str, url: &str, key: &str, variables: &[(&str, &Path)]) -> Result<()> {
-    let output = Command::new(node_program("forge")?)
+    let output = Command::new(foundry_program("forge")?)
         .args(["script", script, "--rpc-url", url, "--private-key", key, "--broadcast", "--slow"])
         .envs(variables.iter().copied())
         .current_dir(root())

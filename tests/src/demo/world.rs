@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     contracts::{IFeatureRing, IPoolOperator, ITestToken, IVault},
-    tools::{forge_script, node_program, read_json, write_json},
+    tools::{forge_script, foundry_program, read_json, write_json},
 };
 
 /// Length of an epoch on the local chain: a trading day.
@@ -63,8 +63,8 @@ impl World {
     /// Where a tool is missing or the chain refuses.
     pub async fn with_market(folder: &Path, ticks: Vec<i32>) -> Result<Self> {
         let anvil = Anvil::new()
-            .path(node_program("anvil")?)
-            .args(["--hardfork", "cancun", "--silent"])
+            .path(foundry_program("anvil")?)
+            .args(["--hardfork", "cancun"])
             .try_spawn()
             .context("anvil did not start")?;
         let signer = alloy::signers::local::PrivateKeySigner::from(anvil.keys()[0].clone());
@@ -76,7 +76,7 @@ impl World {
             &plan,
             &json!({
                 "baseDecimals": 18, "riskDecimals": 18, "fee": 500, "priceTick": first,
-                "liquidity": 50_000 * UNIT, "observations": 2_000, "deployerBalance": format!("{}", U256::from(UNIT) * U256::from(1_000_000_000_000_u64)),
+                "liquidity": 50_000 * UNIT, "observations": 400, "deployerBalance": format!("{}", U256::from(UNIT) * U256::from(1_000_000_000_000_u64)),
             }),
         )?;
         let key = format!("0x{}", alloy::hex::encode(anvil.keys()[0].to_bytes()));
@@ -172,7 +172,8 @@ impl World {
     pub async fn begin_epoch(&self, epoch: u64) -> Result<()> {
         let ring = IFeatureRing::new(self.ring, &self.provider);
         let start: u64 = ring.startOf(epoch).call().await?.try_into()?;
-        let tick = *self.ticks.get(usize::try_from(epoch)?).ok_or_else(|| eyre!("the price series ends at epoch {epoch}"))?;
+        let tick =
+            *self.ticks.get(usize::try_from(epoch)?).ok_or_else(|| eyre!("the price series ends at epoch {epoch}"))?;
         self.wait_until(start + 1).await?;
         self.move_price(tick).await?;
         self.wait_until(start + SETTLED_SECONDS).await

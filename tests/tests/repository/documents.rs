@@ -82,11 +82,12 @@ fn every_subcommand_that_a_document_names_has_its_file() {
 #[test]
 fn the_readme_has_its_first_screen() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let missing: Vec<_> = ["./script/demo", "./script/test", "<!-- bench:begin -->", "<!-- bench:end -->", "not audited"]
-        .into_iter()
-        .filter(|wanted| !readme.contains(wanted))
-        .map(str::to_owned)
-        .collect();
+    let missing: Vec<_> =
+        ["./script/demo", "./script/test", "<!-- bench:begin -->", "<!-- bench:end -->", "not audited"]
+            .into_iter()
+            .filter(|wanted| !readme.contains(wanted))
+            .map(str::to_owned)
+            .collect();
     none(&missing, "README.md names the two commands, the table of figures and the state of review");
 }
 

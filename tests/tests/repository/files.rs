@@ -11,25 +11,25 @@ use vouch_tests::root;
 const GENERATED: [&str; 9] =
     [".git", ".venv", "__pycache__", "artifacts", "fixtures", "generated", "node_modules", "target", "vectors"];
 /// Folders that tools fill, from the root.
-const GENERATED_AT: [&str; 4] = ["cache", "contracts/cache", "contracts/out", "docs/book"];
+const GENERATED_AT: [&str; 2] = ["contracts/cache", "contracts/out"];
 /// Kinds of text that people write. Files without an extension are scripts and licences.
 const WRITTEN: [&str; 11] = ["rs", "sol", "py", "mjs", "sh", "md", "toml", "css", "sql", "html", ""];
 
 /// A file with its path from the root.
 #[derive(Debug)]
-pub struct Written {
-    pub path: PathBuf,
-    pub text: String,
+pub(crate) struct Written {
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
 }
 
 impl Written {
-    pub fn extension(&self) -> &str {
+    pub(crate) fn extension(&self) -> &str {
         self.path.extension().and_then(|e| e.to_str()).unwrap_or_default()
     }
 }
 
 /// Every file that somebody wrote by hand.
-pub fn written() -> Vec<Written> {
+pub(crate) fn written() -> Vec<Written> {
     let mut files = Vec::new();
     collect(&root(), Path::new(""), &mut files);
     assert!(files.len() > 50, "only {} files were found, the walk is broken", files.len());
@@ -57,6 +57,6 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<Written>) {
 }
 
 /// Fails with every finding, one a line.
-pub fn none(findings: &[String], rule: &str) {
+pub(crate) fn none(findings: &[String], rule: &str) {
     assert!(findings.is_empty(), "{rule}:\n  {}", findings.join("\n  "));
 }

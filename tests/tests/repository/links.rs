@@ -6,7 +6,7 @@ use vouch_tests::root;
 
 use crate::files::{Written, none, written};
 
-pub fn documents() -> Vec<Written> {
+pub(crate) fn documents() -> Vec<Written> {
     written().into_iter().filter(|file| file.extension() == "md").collect()
 }
 

@@ -39,7 +39,8 @@ fn no_file_names_a_path_of_one_machine() {
 fn no_file_cites_an_entry_of_a_tracker() {
     findings("say what is meant instead of citing a number", |line| {
         let line = line.to_lowercase();
-        line.match_indices("issue #").any(|(at, found)| line[at + found.len()..].starts_with(|c: char| c.is_ascii_digit()))
+        line.match_indices("issue #")
+            .any(|(at, found)| line[at + found.len()..].starts_with(|c: char| c.is_ascii_digit()))
     });
 }
 

@@ -44,11 +44,8 @@ pub(crate) fn configure(meta: &mut ConstraintSystem<Fr>, config: &VouchConfig) {
     let offset = config.shape.weight_offset();
     config.gate(meta, "weight evaluation", |q| {
         let r = q.challenge(q.config().challenges.outputs);
-        let start = if q.has(F::WeightContinue) {
-            q.fixed(F::WeightContinue) * q.above(A::WeightAcc)
-        } else {
-            constant(0)
-        };
+        let start =
+            if q.has(F::WeightContinue) { q.fixed(F::WeightContinue) * q.above(A::WeightAcc) } else { constant(0) };
         let sum = q.lanes().into_iter().fold(start, |sum, w| sum * r.clone() + (w - constant(offset)));
         q.fixed(F::Weight) * (q.advice(A::WeightAcc) - sum)
     });
@@ -68,12 +65,10 @@ pub(crate) fn configure(meta: &mut ConstraintSystem<Fr>, config: &VouchConfig) {
             sum = sum + q.fixed(F::ValueContinue) * q.above(A::ValueAcc) * r;
         }
         if q.has(F::Gather) {
-            let gathered = [A::P, A::Q, A::Y].into_iter().map(|column| q.advice(column)).collect::<Vec<Expression<Fr>>>();
-            let start = if q.has(F::GatherContinue) {
-                q.fixed(F::GatherContinue) * q.above(A::ValueAcc)
-            } else {
-                constant(0)
-            };
+            let gathered =
+                [A::P, A::Q, A::Y].into_iter().map(|column| q.advice(column)).collect::<Vec<Expression<Fr>>>();
+            let start =
+                if q.has(F::GatherContinue) { q.fixed(F::GatherContinue) * q.above(A::ValueAcc) } else { constant(0) };
             let gather = q.fixed(F::Gather);
             let evaluation = gathered.into_iter().fold(start, |sum, x| sum * s.clone() + x);
             used = used + gather.clone();
@@ -134,10 +129,8 @@ impl Builder<'_> {
     pub(crate) fn linear(&mut self, layer: &LinearLayer<'_>, x: &[Num]) -> Result<Vec<Num>, CircuitError> {
         let (positions, inner) = (layer.shape.positions(), layer.shape.inner());
         let outputs = self.value_side(layer, x)?;
-        let value_end = Cell {
-            column: if positions > 1 { A::ValueSum } else { A::ValueAcc },
-            row: self.next_row() - 1,
-        };
+        let value_end =
+            Cell { column: if positions > 1 { A::ValueSum } else { A::ValueAcc }, row: self.next_row() - 1 };
 
         let zero = self.constant(0)?;
         let one = self.constant(1)?;
@@ -209,13 +202,7 @@ impl Builder<'_> {
     }
 
     /// Weight rows of one row of the matrix; the last of them.
-    fn weight_side(
-        &mut self,
-        weights: &[i64],
-        scale: i128,
-        operand: Cell,
-        first: bool,
-    ) -> Result<usize, CircuitError> {
+    fn weight_side(&mut self, weights: &[i64], scale: i128, operand: Cell, first: bool) -> Result<usize, CircuitError> {
         let lanes = self.lanes();
         let weights: Vec<i128> = weights.iter().map(|w| i128::from(*w) * scale).collect();
         let head = weights.len() % lanes;

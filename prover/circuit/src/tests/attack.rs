@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     fmt,
+    panic::{self, AssertUnwindSafe},
     sync::{Arc, Mutex},
 };
 
@@ -139,19 +140,45 @@ fn names(result: Result<(), Vec<VerifyFailure>>) -> BTreeSet<String> {
     result.err().unwrap_or_default().into_iter().map(name).collect()
 }
 
+/// A failure on the first row, which MockProver finds but cannot print: gates that look at the row
+/// above have a blinding row there, and its report has no words for one.
+const FIRST_ROW: &str = "first row";
+
+/// Names of what fails on the given rows, and of every copy that fails.
+fn failures_on(prover: &MockProver<Fr>, rows: &[usize]) -> BTreeSet<String> {
+    let (first, others): (Vec<usize>, Vec<usize>) = rows.iter().copied().partition(|row| *row == 0);
+    let verify = |rows: &[usize]| names(prover.verify_at_rows(rows.iter().copied(), rows[..0].iter().copied()));
+    let mut failed = verify(&others);
+    if !first.is_empty() {
+        let on_first = panic::catch_unwind(AssertUnwindSafe(|| verify(&first)));
+        failed.extend(on_first.unwrap_or_else(|_| [FIRST_ROW.to_owned()].into()));
+    }
+    failed
+}
+
+fn run(circuit: &ModelCircuit, instances: &[Fr]) -> MockProver<Fr> {
+    MockProver::run(circuit.plan.k, circuit, vec![instances.to_vec()]).expect("synthesis succeeds")
+}
+
 /// Everything that fails.
 pub(crate) fn failures(circuit: &ModelCircuit, instances: &[Fr]) -> BTreeSet<String> {
-    names(MockProver::run(circuit.plan.k, circuit, vec![instances.to_vec()]).expect("synthesis succeeds").verify())
+    let rows: Vec<usize> = (0..circuit.plan.usable_rows).collect();
+    failures_on(&run(circuit, instances), &rows)
 }
 
 /// What fails on the rows around `row` and where the logUp sum ends, and every copy that fails.
 /// Where nothing fails there, the whole circuit is looked at.
 pub(crate) fn failures_near(circuit: &ModelCircuit, instances: &[Fr], row: usize) -> BTreeSet<String> {
-    let prover = MockProver::run(circuit.plan.k, circuit, vec![instances.to_vec()]).expect("synthesis succeeds");
+    let prover = run(circuit, instances);
     let last = circuit.plan.usable_rows - 1;
-    let rows = [row.saturating_sub(1), row, (row + 1).min(last), last];
-    let near = names(prover.verify_at_rows(rows.iter().copied(), rows[..0].iter().copied()));
-    if near.is_empty() { names(prover.verify()) } else { near }
+    let mut rows = vec![row.saturating_sub(1), row, (row + 1).min(last), last];
+    rows.dedup();
+    let near = failures_on(&prover, &rows);
+    if !near.is_empty() {
+        return near;
+    }
+    let all: Vec<usize> = (0..=last).collect();
+    failures_on(&prover, &all)
 }
 
 /// The circuit of a case's honest witness.

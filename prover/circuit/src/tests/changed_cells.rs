@@ -18,6 +18,7 @@ use super::{
     },
     check,
     graphs::{self, Case, RELU},
+    network::network,
 };
 use crate::{
     AdviceColumn as A, FixedColumn as F, Layout, ModelCircuit,
@@ -26,16 +27,17 @@ use crate::{
 };
 
 /// Cells of a kind that are changed in one graph, spread over its rows.
-const CELLS: usize = 60;
+const CELLS: usize = 100;
 const VALUE_COLUMNS: [A; 8] = [A::P, A::Q, A::Acc, A::Y, A::Abs0, A::Abs1, A::Rem0, A::Rem1];
 
-/// The graphs of one operation, one with weights that meet a zero activation, and one with
-/// several lanes.
+/// The graphs of one operation, one with weights that meet a zero activation, a whole model in
+/// small, and layers on several lanes.
 fn circuits() -> Vec<(Case, ModelCircuit)> {
     let mut cases = graphs::all();
     let mut dead = graphs::dense(1, 6, 5, RELU, true);
     dead.inputs[0][2] = 0;
     cases.push(dead);
+    cases.push(network());
     let with_circuit = |case: Case| {
         let circuit = honest(&case);
         (case, circuit)
@@ -150,16 +152,14 @@ fn a_changed_value_is_accepted_only_where_nothing_reads_it() {
             .filter(|cell| is_read(layout, *cell) || cell.row % 7 == 0)
             .collect();
         for (i, cell) in spread(&cells, 2 * CELLS).into_iter().enumerate() {
-            let changed = edited(&circuit, |layout| {
-                match LIMB_COLUMNS.iter().position(|limb| *limb == cell.column) {
-                    Some(limb) => {
-                        let limb = &mut layout.limbs[cell.row][limb];
-                        *limb = changed_limb(*limb, i, &mut rng);
-                    }
-                    None => {
-                        let cell = &mut layout.advice[cell.column as usize][cell.row];
-                        *cell = changed(*cell, i, &mut rng);
-                    }
+            let changed = edited(&circuit, |layout| match LIMB_COLUMNS.iter().position(|limb| *limb == cell.column) {
+                Some(limb) => {
+                    let limb = &mut layout.limbs[cell.row][limb];
+                    *limb = changed_limb(*limb, i, &mut rng);
+                }
+                None => {
+                    let cell = &mut layout.advice[cell.column as usize][cell.row];
+                    *cell = changed(*cell, i, &mut rng);
                 }
             });
             let failed = failures_near(&changed, &claimed(&changed), cell.row);

@@ -10,11 +10,10 @@ use halo2_proofs::{
 use vouch_graph::int::{IntOp, Rescale, Visibility};
 
 use super::{
-    attack::{
-        cell_value, claimed, edited, failures, forge, honest, last_site, with_second_phase, without_gate,
-    },
+    attack::{cell_value, claimed, edited, failures, forge, honest, last_site, with_second_phase, without_gate},
     check,
     graphs::{self, Case, Draft, SIGNED},
+    prove::Keys,
 };
 use crate::{
     AdviceColumn as A, FixedColumn as F, ModelCircuit, VouchConfig,
@@ -215,6 +214,16 @@ fn each_gate_alone_refuses_a_forgery() {
         check(&without_gate(&circuit, gate), statement.clone())
             .unwrap_or_else(|failed| panic!("without {gate} the forgery is accepted: {failed:?}"));
         assert_eq!(failures(&circuit, &statement), [gate.to_owned()].into(), "{gate}");
+    }
+}
+
+#[test]
+fn the_verifier_refuses_each_forgery() {
+    // Copies too: what MockProver calls a broken copy has to break the permutation argument.
+    let copies = [("copy of an operand", other_operand().0), ("copy between sides", output_above(neuron()))];
+    for (constraint, (case, circuit)) in forgeries().into_iter().chain(copies) {
+        let keys = Keys::new(&case.graph, &super::plan(&case.graph));
+        assert!(!keys.convinces(&circuit, &claimed(&circuit)), "{constraint}");
     }
 }
 

@@ -1,13 +1,23 @@
 //! Hints forged one at a time at every gadget, with everything behind them consistent and the
 //! statement adapted to the forged outputs: each is refused, at the constraint that is there for it.
 
+use halo2_proofs::halo2curves::bn256::Fr;
+use vouch_graph::int::{IntOp, Rescale};
+
 use super::{
-    attack::{claimed, failures, failures_near, forge, honest, is_linear, same_advice, sites},
+    attack::{
+        cell_value, claimed, edited, failures, failures_near, forge, honest, is_linear, last_site, same_advice, sites,
+        with_cell, with_second_phase,
+    },
     check,
     graphs::{self, Case, Draft, SIGNED},
+    network::network,
 };
-use crate::{ModelCircuit, gadget::rescale::SHIFT};
-use vouch_graph::int::{IntOp, Rescale};
+use crate::{
+    AdviceColumn as A, ModelCircuit,
+    gadget::rescale::SHIFT,
+    layout::{Cell, field},
+};
 
 /// Sites attacked in each graph, spread over its rows.
 const SITES: usize = 5;
@@ -43,7 +53,7 @@ fn other_table() -> Vec<i64> {
 /// Forges at sites of `gadget` in every graph and requires the refusal.
 fn everywhere(gadget: &str, at: At, change: impl Fn(&Case, &mut [i128])) {
     let mut forged = 0;
-    for case in graphs::all().into_iter().chain([two_functions()]) {
+    for case in graphs::all().into_iter().chain([two_functions(), network()]) {
         let all: Vec<_> = sites(&case).into_iter().filter(|site| site.gadget == gadget).collect();
         let Some(last) = all.len().checked_sub(1) else { continue };
         let untouched = honest(&case);
@@ -91,7 +101,7 @@ fn signed_rescale_rejects_a_remainder_equal_to_the_divisor() {
     let rescale = Rescale { shift: 1, kind: SIGNED };
     let y = draft.node(IntOp::Affine { scale: vec![1], offset: vec![0], rescale }, &[x], 1);
     let case = Case { name: "half", graph: draft.output(y), inputs: vec![vec![-1]] };
-    let site = super::attack::last_site(&case, "signed");
+    let site = last_site(&case, "signed");
     let circuit = forge(&case, site, |hint| {
         assert_eq!(hint[1..], [0, 0], "the remainder and the rounded half are zero");
         hint[0] -= 1;
@@ -101,6 +111,34 @@ fn signed_rescale_rejects_a_remainder_equal_to_the_divisor() {
     .unwrap();
     assert_eq!(circuit.outputs(), [[-1]]);
     assert_eq!(failures(&circuit, &claimed(&circuit)), ["lookup ends".to_owned()].into());
+}
+
+#[test]
+fn signed_rescale_rejects_a_quotient_that_wraps_the_modulus() {
+    // One more in the remainder and 2^-16 less in the quotient is the same accumulator in the field.
+    let mut draft = Draft::new("wrap");
+    let x = draft.input(1, 16);
+    let rescale = Rescale { shift: 4, kind: SIGNED };
+    let y = draft.node(IntOp::Affine { scale: vec![3], offset: vec![0], rescale }, &[x], 1);
+    let case = Case { name: "wrap", graph: draft.output(y), inputs: vec![vec![1000]] };
+    let row = last_site(&case, "signed").row;
+    let fraction = Fr::from(1 << SHIFT).invert().unwrap();
+    let circuit = edited(&honest(&case), |layout| {
+        layout.limbs[row][2] += 1;
+        for (column, at) in [(A::Y, row), (A::P, row + 1), (A::Acc, row + 1)] {
+            layout.advice[column as usize][at] -= fraction;
+        }
+    });
+    let old = cell_value(&circuit.layout, Cell { column: A::Abs0, row });
+    let circuit = with_second_phase(&with_cell(&circuit, A::Abs0, row, old - fraction), move |columns, challenges| {
+        let term = |value: Fr| (challenges.lookup + value).invert().unwrap();
+        let delta = term(old - fraction) - term(old);
+        columns.column_mut(A::Helper0)[row] += delta;
+        columns.column_mut(A::Sum)[row + 1..].iter_mut().for_each(|sum| *sum += delta);
+    });
+    assert_eq!(claimed(&circuit)[2], claimed(&honest(&case))[2] - fraction, "the output is no integer");
+    assert_eq!(failures(&circuit, &claimed(&circuit)), ["lookup ends".to_owned()].into());
+    assert_eq!(field(1), fraction * field(DIVISOR));
 }
 
 #[test]
@@ -192,7 +230,7 @@ fn relu_has_one_witness_at_zero() {
     let rescale = Rescale { shift: 0, kind: graphs::RELU };
     let y = draft.node(IntOp::Affine { scale: vec![1], offset: vec![0], rescale }, &[x], 1);
     let case = Case { name: "zero", graph: draft.output(y), inputs: vec![vec![0]] };
-    let site = super::attack::last_site(&case, "relu");
+    let site = last_site(&case, "relu");
     assert!(forge(&case, site, other_branch).is_none(), "the branches are one witness");
     for y in [-1, 1, 2] {
         let circuit = forge(&case, site, |hint| hint.copy_from_slice(&[2 * y, hint[1], y])).unwrap();

@@ -25,12 +25,7 @@ impl Draft {
     }
 
     fn tensor(&mut self, name: &str, len: usize, range: Interval) -> TensorId {
-        self.graph.tensors.push(IntTensor {
-            name: name.to_owned(),
-            shape: vec![len],
-            exponent: ScaleExp(0),
-            range,
-        });
+        self.graph.tensors.push(IntTensor { name: name.to_owned(), shape: vec![len], exponent: ScaleExp(0), range });
         TensorId(self.graph.tensors.len() - 1)
     }
 
@@ -144,8 +139,20 @@ pub(crate) fn all() -> Vec<Case> {
         dense(1, 4, 1, SIGNED, false),
         dense(3, 4, 2, SIGNED, true),
         convolution(),
-        binary("add_exact", IntOp::Add { ca: 1, cb: -1, c: 5, rescale: Rescale::EXACT }, edges.clone(), twins.clone(), n),
-        binary("add_rounded", IntOp::Add { ca: 3, cb: 5, c: 0, rescale: rescale(4, SIGNED) }, edges.clone(), twins.clone(), n),
+        binary(
+            "add_exact",
+            IntOp::Add { ca: 1, cb: -1, c: 5, rescale: Rescale::EXACT },
+            edges.clone(),
+            twins.clone(),
+            n,
+        ),
+        binary(
+            "add_rounded",
+            IntOp::Add { ca: 3, cb: 5, c: 0, rescale: rescale(4, SIGNED) },
+            edges.clone(),
+            twins.clone(),
+            n,
+        ),
         binary("multiply", IntOp::Mul { c: 1, rescale: rescale(15, RELU) }, edges.clone(), twins, n),
         unary("relu", IntOp::Affine { scale: vec![1], offset: vec![0], rescale: rescale(0, RELU) }, edges.clone(), n),
         unary(
@@ -171,7 +178,7 @@ pub(crate) fn all() -> Vec<Case> {
         unary(
             "function",
             IntOp::Function { name: "test".to_owned(), table: table(), rescale: rescale(8, SIGNED) },
-            edges.clone(),
+            edges,
             n,
         ),
         binary(

@@ -6,13 +6,15 @@ use halo2_proofs::halo2curves::bn256::Fr;
 
 use super::{
     attack::{claimed, honest},
-    graphs, instances, plan,
+    graphs, instances,
+    network::network,
+    plan,
     prove::Keys,
 };
 
 #[test]
 fn every_operation_has_a_real_proof() {
-    for case in graphs::all() {
+    for case in graphs::all().into_iter().chain([network()]) {
         let keys = Keys::new(&case.graph, &plan(&case.graph));
         let circuit = honest(&case);
         let mut instances = instances(&case.graph, &circuit, &case.inputs);

@@ -10,6 +10,7 @@ use super::{
     },
     check,
     graphs::{self, Case, Draft, RELU},
+    network::network,
     plan,
     prove::Keys,
 };
@@ -28,7 +29,7 @@ const CONTINUATIONS: [F; 7] = [
 #[test]
 fn no_chain_begins_with_a_continuation() {
     // The row above row zero is a blinding row, and the row above a chain belongs to another.
-    for case in graphs::all() {
+    for case in graphs::all().into_iter().chain([network()]) {
         let layout = honest(&case).layout;
         for selector in CONTINUATIONS {
             assert!(!layout.on(selector, 0), "{}: {selector:?}", case.name);
@@ -53,7 +54,7 @@ fn no_chain_begins_with_a_continuation() {
 
 #[test]
 fn the_last_usable_row_holds_no_value_no_weight_and_no_table_entry() {
-    for case in graphs::all() {
+    for case in graphs::all().into_iter().chain([network()]) {
         let circuit = honest(&case);
         assert!(circuit.layout.rows() < circuit.plan.usable_rows, "{}", case.name);
         for (kind, column) in F::ALL.into_iter().zip(&circuit.layout.fixed) {
@@ -170,7 +171,7 @@ fn weights_behind_the_last_weight_row_reach_no_output() {
 
 #[test]
 fn the_keys_do_not_depend_on_the_witness() {
-    for case in graphs::all() {
+    for case in graphs::all().into_iter().chain([network()]) {
         let plan = plan(&case.graph);
         let blank = ModelCircuit::for_keys(&case.graph, plan).unwrap().layout;
         let layout = honest(&case).layout;

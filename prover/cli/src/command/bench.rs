@@ -213,7 +213,8 @@ fn vouch(subcommand: &str) -> Command {
 
 /// Runs a stage and reads its JSON.
 fn run(mut command: Command) -> Result<Value, Failure> {
-    let output = command.output().map_err(|error| Failure::new("stage", format!("a stage did not start: {error}"), ""))?;
+    let output =
+        command.output().map_err(|error| Failure::new("stage", format!("a stage did not start: {error}"), ""))?;
     let value: Value = serde_json::from_slice(&output.stdout).map_err(|_| {
         let stderr = String::from_utf8_lossy(&output.stderr);
         Failure::new("stage", format!("a stage ended with {} and no result: {}", output.status, stderr.trim()), "")

@@ -37,8 +37,9 @@ impl Check {
         let plan = Arc::new(compiled.plan.clone());
         let circuit = ModelCircuit::with_witness(&compiled.graph, plan, &inputs)?;
         let instances = instance_values(&compiled.graph, Fr::zero(), &inputs, &expected)?;
-        let mock = MockProver::run(compiled.plan.k, &circuit, vec![instances])
-            .map_err(|error| Failure::new("synthesis", format!("the circuit cannot be laid out: {error}"), "report this model"))?;
+        let mock = MockProver::run(compiled.plan.k, &circuit, vec![instances]).map_err(|error| {
+            Failure::new("synthesis", format!("the circuit cannot be laid out: {error}"), "report this model")
+        })?;
         if let Err(failures) = mock.verify() {
             let first = failures.first().map(ToString::to_string).unwrap_or_default();
             let message = format!("{} constraints fail, the first: {first}", failures.len());

@@ -150,7 +150,9 @@ impl Compile {
         if let Some((agreement, limit)) = agreement.filter(|(agreement, limit)| agreement < limit) {
             return Err(Failure::new(
                 "too_little_agreement",
-                format!("the quantised model agrees with the float model on {agreement:.4} of the samples, below {limit}"),
+                format!(
+                    "the quantised model agrees with the float model on {agreement:.4} of the samples, below {limit}"
+                ),
                 "calibrate on data of the range that is really used, or lower --headroom",
             ));
         }
@@ -164,10 +166,25 @@ pub(crate) fn describe(report: &mut Report, compiled: &Compiled, accuracy: &Accu
     let cost = plan.cost;
     let (params, macs) = (compiled.graph.parameter_count(), compiled.graph.macs());
     report
-        .row("circuit", format!("2^{} rows, {} advice, {} fixed, {} permutation columns", plan.k, cost.advice_columns, cost.fixed_columns, cost.permutation_columns))
-        .row("rows used", format!("{} for values, {} for weights", count(plan.value_rows as u64), count(plan.weight_rows as u64)))
+        .row(
+            "circuit",
+            format!(
+                "2^{} rows, {} advice, {} fixed, {} permutation columns",
+                plan.k, cost.advice_columns, cost.fixed_columns, cost.permutation_columns
+            ),
+        )
+        .row(
+            "rows used",
+            format!("{} for values, {} for weights", count(plan.value_rows as u64), count(plan.weight_rows as u64)),
+        )
         .row("model", format!("{} parameters, {} multiply-adds", count(params as u64), count(macs as u64)))
-        .row("largest error", format!("{:.6} (mean {:.6}) on {} samples", accuracy.max_abs_error, accuracy.mean_abs_error, accuracy.samples));
+        .row(
+            "largest error",
+            format!(
+                "{:.6} (mean {:.6}) on {} samples",
+                accuracy.max_abs_error, accuracy.mean_abs_error, accuracy.samples
+            ),
+        );
     if let Some(agreement) = accuracy.argmax_agreement {
         report.row("same arg-max", format!("{:.2} %", 100.0 * agreement));
     }

@@ -42,10 +42,13 @@ impl Doctor {
                 Some(version) => report.row(tool.name, version),
                 None => report.row(tool.name, format!("missing, needed for {}: {}", tool.needed_for, tool.remedy)),
             };
-            found.push(json!({ "name": tool.name, "version": version, "needed_for": tool.needed_for, "remedy": tool.remedy }));
+            found.push(
+                json!({ "name": tool.name, "version": version, "needed_for": tool.needed_for, "remedy": tool.remedy }),
+            );
         }
         let solc = match solc_path(self.solc.as_deref()) {
-            Ok(path) => version_of(path.path()).ok_or_else(|| "it does not answer --version; run `npm ci` in the repository".to_owned()),
+            Ok(path) => version_of(path.path())
+                .ok_or_else(|| "it does not answer --version; run `npm ci` in the repository".to_owned()),
             Err(failure) => Err(failure.sentence()),
         };
         missing += usize::from(solc.is_err());
@@ -53,7 +56,9 @@ impl Doctor {
             Ok(version) => report.row("solc", version),
             Err(why) => report.row("solc", format!("missing, needed for verifiers: {why}")),
         };
-        found.push(json!({ "name": "solc", "version": solc.clone().ok(), "needed_for": "verifiers", "remedy": solc.err() }));
+        found.push(
+            json!({ "name": "solc", "version": solc.clone().ok(), "needed_for": "verifiers", "remedy": solc.err() }),
+        );
         report.line(if missing == 0 { "everything is there".to_owned() } else { format!("{missing} missing") });
         report.set("tools", found).set("missing", missing).set("version", env!("CARGO_PKG_VERSION"));
         Ok(report)
@@ -84,9 +89,10 @@ pub(crate) fn program(name: &str) -> PathBuf {
 /// A file of the repository that holds the current folder or this program.
 fn in_repository(file: &Path) -> Option<PathBuf> {
     let starts = [std::env::current_dir().ok(), std::env::current_exe().ok()];
-    starts.into_iter().flatten().find_map(|start| {
-        start.ancestors().map(|folder| folder.join(file)).find(|path| path.exists())
-    })
+    starts
+        .into_iter()
+        .flatten()
+        .find_map(|start| start.ancestors().map(|folder| folder.join(file)).find(|path| path.exists()))
 }
 
 fn version_of(program: &Path) -> Option<String> {

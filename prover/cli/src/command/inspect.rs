@@ -30,7 +30,12 @@ impl Inspect {
         let dir = ModelDir::new(&self.path);
         let model = dir.load()?;
         let files = [dir.powers(), dir.proving_key(), dir.verifying_key(), dir.verifier(), dir.accuracy()];
-        let present: Vec<_> = files.iter().filter(|f| f.exists()).filter_map(|f| f.file_name()).map(|f| f.display().to_string()).collect();
+        let present: Vec<_> = files
+            .iter()
+            .filter(|f| f.exists())
+            .filter_map(|f| f.file_name())
+            .map(|f| f.display().to_string())
+            .collect();
         Ok(json!({
             "file": "model",
             "name": model.graph.name,

@@ -3,11 +3,15 @@
 mod bench;
 mod check;
 mod compile;
+mod deploy;
 mod doctor;
 mod inspect;
+mod jobs;
 mod prove;
+mod relay;
 mod setup;
 mod srs;
+mod submit;
 mod verify;
 
 use clap::Subcommand;
@@ -32,6 +36,15 @@ pub(crate) enum Command {
     Srs(srs::SrsCommand),
     /// Say what a file is, what made it, and its digests.
     Inspect(inspect::Inspect),
+    /// Deploy a model's verifier and register the model.
+    Deploy(deploy::Deploy),
+    /// Submit one proof to a gate and see it confirmed.
+    Submit(submit::Submit),
+    /// Watch a chain, prove and submit.
+    Relay(relay::Relay),
+    /// Look at a relayer's journal, also while it works.
+    #[command(subcommand)]
+    Jobs(jobs::Jobs),
     /// Measure models: size, time, memory, proof, gas and error.
     Bench(bench::Bench),
     /// Say what is installed, what is missing and how to get it.
@@ -48,6 +61,10 @@ impl Command {
             Self::Verify(command) => command.execute(),
             Self::Srs(command) => command.execute(),
             Self::Inspect(command) => command.execute(),
+            Self::Deploy(command) => command.execute(),
+            Self::Submit(command) => command.execute(),
+            Self::Relay(command) => command.execute(),
+            Self::Jobs(command) => command.execute(),
             Self::Bench(command) => command.execute(),
             Self::Doctor(command) => command.execute(),
         }

@@ -87,7 +87,11 @@ impl Prove {
 /// Reads `0x…` of at most 64 digits as a field element.
 pub(crate) fn parse_context(text: &str) -> Result<Fr, Failure> {
     let refused = |why: &str| {
-        Failure::new("bad_context", format!("the context {text} {why}"), "give 0x and at most 64 hexadecimal digits below the scalar field's modulus")
+        Failure::new(
+            "bad_context",
+            format!("the context {text} {why}"),
+            "give 0x and at most 64 hexadecimal digits below the scalar field's modulus",
+        )
     };
     let digits = text.strip_prefix("0x").unwrap_or(text);
     if digits.len() > 64 {

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use super::{
-    Activation, Element, FloatGraph, FloatId, FloatNode, FloatOp, FloatSource, FloatTensor,
-    Function, MAX_ELEMENTS, Reference, eval, fold, indices,
+    Activation, Element, FloatGraph, FloatId, FloatNode, FloatOp, FloatSource, FloatTensor, Function, MAX_ELEMENTS,
+    Reference, eval, fold, indices,
 };
 use crate::{GraphError, int::LinearShape};
 
@@ -93,26 +93,15 @@ impl Builder {
     }
 
     /// Adds an operation, or evaluates it where every input is known.
-    pub(crate) fn emit(
-        &mut self,
-        op: FloatOp,
-        inputs: &[&Value],
-        shape: Vec<usize>,
-    ) -> Result<Value, GraphError> {
+    pub(crate) fn emit(&mut self, op: FloatOp, inputs: &[&Value], shape: Vec<usize>) -> Result<Value, GraphError> {
         if indices::count(&shape).is_none_or(|n| n > MAX_ELEMENTS) {
             return Err(GraphError::TooLarge { tensor: self.scope.clone(), shape, limit: MAX_ELEMENTS });
         }
         let integer = inputs.iter().all(|v| v.element == Element::Integer);
         let element = match op {
-            FloatOp::Add { ca, cb, c } if integer && [ca, cb, c].iter().all(|c| c.fract() == 0.0) => {
-                Element::Integer
-            }
-            FloatOp::View { .. } | FloatOp::Max { .. } if integer && !inputs.is_empty() => {
-                Element::Integer
-            }
-            FloatOp::Mul { c } | FloatOp::Sum { c, .. } if integer && c.fract() == 0.0 => {
-                Element::Integer
-            }
+            FloatOp::Add { ca, cb, c } if integer && [ca, cb, c].iter().all(|c| c.fract() == 0.0) => Element::Integer,
+            FloatOp::View { .. } | FloatOp::Max { .. } if integer && !inputs.is_empty() => Element::Integer,
+            FloatOp::Mul { c } | FloatOp::Sum { c, .. } if integer && c.fract() == 0.0 => Element::Integer,
             FloatOp::Affine { ref scale, ref offset }
                 if integer && scale.iter().chain(offset).all(|c| c.fract() == 0.0) =>
             {
@@ -126,13 +115,7 @@ impl Builder {
         }
         let ids = inputs.iter().map(|v| self.place(v)).collect();
         let output = self.tensor(format!("{}/{}", self.scope, self.tensors.len()), shape.clone(), element);
-        self.nodes.push(FloatNode {
-            name: self.scope.clone(),
-            op,
-            activation: Activation::None,
-            inputs: ids,
-            output,
-        });
+        self.nodes.push(FloatNode { name: self.scope.clone(), op, activation: Activation::None, inputs: ids, output });
         Ok(Value { data: Data::Tensor(output), shape, element, name: String::new() })
     }
 
@@ -142,11 +125,8 @@ impl Builder {
             Data::Tensor(id) => *id,
             Data::Const(c) => {
                 let sources = c.iter().map(|v| FloatSource::Constant(*v)).collect();
-                let output = self.tensor(
-                    format!("{}/{}", self.scope, self.tensors.len()),
-                    value.shape.clone(),
-                    value.element,
-                );
+                let output =
+                    self.tensor(format!("{}/{}", self.scope, self.tensors.len()), value.shape.clone(), value.element);
                 self.nodes.push(FloatNode {
                     name: self.scope.clone(),
                     op: FloatOp::View { sources },
@@ -160,12 +140,7 @@ impl Builder {
     }
 
     /// Elements of one value in the order of `indices`.
-    pub(crate) fn gather(
-        &mut self,
-        value: &Value,
-        indices: &[usize],
-        shape: Vec<usize>,
-    ) -> Result<Value, GraphError> {
+    pub(crate) fn gather(&mut self, value: &Value, indices: &[usize], shape: Vec<usize>) -> Result<Value, GraphError> {
         if indices.len() == value.len() && indices.iter().enumerate().all(|(i, at)| i == *at) {
             return Ok(value.reshaped(shape));
         }
@@ -231,12 +206,7 @@ impl Builder {
     }
 
     /// `scale * x + offset`, with one coefficient or one for each element.
-    pub(crate) fn affine(
-        &mut self,
-        value: &Value,
-        scale: Vec<f64>,
-        offset: Vec<f64>,
-    ) -> Result<Value, GraphError> {
+    pub(crate) fn affine(&mut self, value: &Value, scale: Vec<f64>, offset: Vec<f64>) -> Result<Value, GraphError> {
         let (scale, offset) = (compressed(scale), compressed(offset));
         if scale == [1.0] && offset == [0.0] {
             return Ok(value.clone());
@@ -245,11 +215,7 @@ impl Builder {
     }
 
     /// `ca * a + cb * b` over equal shapes.
-    pub(crate) fn add(
-        &mut self,
-        (ca, a): (f64, &Value),
-        (cb, b): (f64, &Value),
-    ) -> Result<Value, GraphError> {
+    pub(crate) fn add(&mut self, (ca, a): (f64, &Value), (cb, b): (f64, &Value)) -> Result<Value, GraphError> {
         match (a.known(), b.known()) {
             (None, Some(b)) => {
                 let offset = b.iter().map(|b| cb * b).collect();
@@ -302,13 +268,7 @@ impl Builder {
     }
 
     /// Sums of `group` neighbours, times `c`.
-    pub(crate) fn sum(
-        &mut self,
-        value: &Value,
-        group: usize,
-        c: f64,
-        shape: Vec<usize>,
-    ) -> Result<Value, GraphError> {
+    pub(crate) fn sum(&mut self, value: &Value, group: usize, c: f64, shape: Vec<usize>) -> Result<Value, GraphError> {
         if group == 1 {
             return self.affine(&value.reshaped(shape), vec![c], vec![0.0]);
         }
@@ -331,15 +291,10 @@ impl Builder {
     }
 
     /// Ends the graph: outputs are placed with their ONNX shapes and names, and the passes run.
-    pub(crate) fn finish(
-        mut self,
-        name: String,
-        outputs: Vec<Value>,
-        reference: Reference,
-    ) -> FloatGraph {
+    pub(crate) fn finish(mut self, name: String, outputs: &[Value], reference: Reference) -> FloatGraph {
         self.enter("output");
         let mut ids = Vec::with_capacity(outputs.len());
-        for value in &outputs {
+        for value in outputs {
             let id = self.place(value);
             let distinct = !self.inputs.contains(&id) && !ids.contains(&id);
             if distinct && self.tensors[id.0].shape == value.shape {

@@ -54,18 +54,12 @@ pub(super) fn evaluate(op: &FloatOp, inputs: &[&[f64]]) -> Vec<f64> {
             }
             out
         }
-        (FloatOp::Add { ca, cb, c }, [a, b, ..]) => {
-            a.iter().zip(*b).map(|(a, b)| ca * a + cb * b + c).collect()
-        }
+        (FloatOp::Add { ca, cb, c }, [a, b, ..]) => a.iter().zip(*b).map(|(a, b)| ca * a + cb * b + c).collect(),
         (FloatOp::Mul { c }, [a, b, ..]) => a.iter().zip(*b).map(|(a, b)| c * a * b).collect(),
-        (FloatOp::Affine { scale, offset }, [a, ..]) => a
-            .iter()
-            .enumerate()
-            .map(|(i, a)| one_or_each(scale, i) * a + one_or_each(offset, i))
-            .collect(),
-        (FloatOp::Sum { group, c }, [a, ..]) => {
-            a.chunks(*group).map(|g| c * g.iter().sum::<f64>()).collect()
+        (FloatOp::Affine { scale, offset }, [a, ..]) => {
+            a.iter().enumerate().map(|(i, a)| one_or_each(scale, i) * a + one_or_each(offset, i)).collect()
         }
+        (FloatOp::Sum { group, c }, [a, ..]) => a.chunks(*group).map(|g| c * g.iter().sum::<f64>()).collect(),
         (FloatOp::MatMul { rows, inner, cols }, [a, b, ..]) => {
             let mut out = vec![0.0; rows * cols];
             for i in 0..*rows {
@@ -79,9 +73,7 @@ pub(super) fn evaluate(op: &FloatOp, inputs: &[&[f64]]) -> Vec<f64> {
             out
         }
         (FloatOp::Max { group }, [a, ..]) => a.chunks(*group).map(|g| bounds(g).1).collect(),
-        (FloatOp::Function { function, centre }, [a, ..]) => {
-            a.iter().map(|x| function.value(x - centre)).collect()
-        }
+        (FloatOp::Function { function, centre }, [a, ..]) => a.iter().map(|x| function.value(x - centre)).collect(),
         (FloatOp::Div, [a, b, ..]) => a.iter().zip(*b).map(|(a, b)| a / b).collect(),
         (FloatOp::View { sources }, inputs) => sources
             .iter()

@@ -1,9 +1,7 @@
 //! Passes over a finished float graph: chains of views become one view, affine maps and ReLUs move
 //! into the operation that they follow, and what nobody reads is dropped.
 
-use super::{
-    Activation, FloatGraph, FloatId, FloatNode, FloatOp, FloatSource, eval::one_or_each,
-};
+use super::{Activation, FloatGraph, FloatId, FloatNode, FloatOp, FloatSource, eval::one_or_each};
 
 /// Runs the passes until none of them changes anything.
 pub(super) fn simplify(mut graph: FloatGraph) -> FloatGraph {
@@ -246,8 +244,7 @@ fn push_forward_one(graph: &mut FloatGraph) -> bool {
 /// an offset passes through unpadded layers alone.
 fn scaled_layer(op: &FloatOp, scale: f64, offset: f64) -> Option<FloatOp> {
     let FloatOp::Linear { shape, width, weight, bias, name } = op else { return None };
-    let padded = (0..shape.positions())
-        .any(|p| (0..shape.inner()).any(|l| shape.index(p, l).is_none()));
+    let padded = (0..shape.positions()).any(|p| (0..shape.inner()).any(|l| shape.index(p, l).is_none()));
     if offset != 0.0 && padded {
         return None;
     }
@@ -280,20 +277,12 @@ impl Map<'_> {
                 None if offset.iter().all(|o| *o == 0.0) => None,
                 None => Some(offset),
             };
-            return Some(FloatOp::Linear {
-                shape: *shape,
-                width: *width,
-                weight,
-                bias,
-                name: name.clone(),
-            });
+            return Some(FloatOp::Linear { shape: *shape, width: *width, weight, bias, name: name.clone() });
         }
         let ([scale], [offset]) = (self.scale, self.offset) else { return None };
         let (s, o) = (*scale, *offset);
         match op {
-            FloatOp::Add { ca, cb, c } => {
-                Some(FloatOp::Add { ca: ca * s, cb: cb * s, c: c * s + o })
-            }
+            FloatOp::Add { ca, cb, c } => Some(FloatOp::Add { ca: ca * s, cb: cb * s, c: c * s + o }),
             FloatOp::Affine { scale, offset } => Some(FloatOp::Affine {
                 scale: scale.iter().map(|x| x * s).collect(),
                 offset: offset.iter().map(|x| x * s + o).collect(),
@@ -301,9 +290,7 @@ impl Map<'_> {
             // The coefficient of a product of two tensors has few bits: a power of two loses nothing.
             FloatOp::Mul { c } if o == 0.0 && s.abs().log2().fract() == 0.0 => Some(FloatOp::Mul { c: c * s }),
             FloatOp::Sum { group, c } if o == 0.0 => Some(FloatOp::Sum { group: *group, c: c * s }),
-            FloatOp::MatMul { .. } | FloatOp::Function { .. } if s == 1.0 && o == 0.0 => {
-                Some(op.clone())
-            }
+            FloatOp::MatMul { .. } | FloatOp::Function { .. } if s == 1.0 && o == 0.0 => Some(op.clone()),
             _ => None,
         }
     }

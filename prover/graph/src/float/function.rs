@@ -61,7 +61,11 @@ impl Function {
             Self::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
             Self::Softsign => x / (1.0 + x.abs()),
             Self::Elu { alpha } => {
-                if x > 0.0 { x } else { alpha * x.exp_m1() }
+                if x > 0.0 {
+                    x
+                } else {
+                    alpha * x.exp_m1()
+                }
             }
             Self::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
             Self::Sqrt => x.max(0.0).sqrt(),

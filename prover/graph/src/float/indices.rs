@@ -50,9 +50,7 @@ pub(crate) fn permute(shape: &[usize], perm: &[usize]) -> Vec<usize> {
 /// Numpy's broadcast of two shapes, `None` where they do not agree.
 pub(crate) fn broadcast_shape(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
     let rank = a.len().max(b.len());
-    let dim = |s: &[usize], axis: usize| {
-        (axis + s.len()).checked_sub(rank).map_or(1, |i| s[i])
-    };
+    let dim = |s: &[usize], axis: usize| (axis + s.len()).checked_sub(rank).map_or(1, |i| s[i]);
     (0..rank)
         .map(|axis| match (dim(a, axis), dim(b, axis)) {
             (x, y) if x == y => Some(x),

@@ -250,9 +250,7 @@ impl FloatGraph {
         self.nodes
             .iter()
             .map(|n| match &n.op {
-                FloatOp::Linear { weight, bias, .. } => {
-                    weight.len() + bias.as_ref().map_or(0, Vec::len)
-                }
+                FloatOp::Linear { weight, bias, .. } => weight.len() + bias.as_ref().map_or(0, Vec::len),
                 _ => 0,
             })
             .sum()

@@ -25,16 +25,12 @@ impl fmt::Debug for Reference {
 impl Reference {
     /// Prepares a model whose input shapes are all known.
     pub(crate) fn new(model: &ModelProto, folder: Option<&Path>) -> Result<Self, GraphError> {
-        prepare(model, folder).map_err(|e| GraphError::Reference {
-            action: "prepare",
-            reason: format!("{e:#}"),
-        })
+        prepare(model, folder).map_err(|e| GraphError::Reference { action: "prepare", reason: format!("{e:#}") })
     }
 
     /// Outputs for one sample.
     pub(crate) fn run(&self, sample: &Sample) -> Result<Vec<Vec<f64>>, GraphError> {
-        self.try_run(sample)
-            .map_err(|e| GraphError::Reference { action: "run", reason: format!("{e:#}") })
+        self.try_run(sample).map_err(|e| GraphError::Reference { action: "run", reason: format!("{e:#}") })
     }
 
     fn try_run(&self, sample: &Sample) -> TractResult<Vec<Vec<f64>>> {

@@ -35,10 +35,8 @@ impl IntGraph {
     /// Where serialisation fails.
     pub fn to_json(&self) -> Result<Vec<u8>, GraphError> {
         let saved = Saved { format: FORMAT, version: VERSION, graph: self };
-        serde_json::to_vec(&saved).map_err(|e| GraphError::GraphFormat {
-            origin: self.name.clone(),
-            reason: e.to_string(),
-        })
+        serde_json::to_vec(&saved)
+            .map_err(|e| GraphError::GraphFormat { origin: self.name.clone(), reason: e.to_string() })
     }
 
     /// Reads and validates a saved graph; `origin` stands for the bytes in messages.

@@ -87,9 +87,7 @@ impl Rescale {
         match self.kind {
             RescaleKind::Exact => divided,
             RescaleKind::Signed => divided.clipped(Interval::signed(VALUE_BITS)),
-            RescaleKind::Relu => {
-                Interval { lo: divided.lo.max(0), hi: divided.hi.max(0) }.clipped(POSITIVE)
-            }
+            RescaleKind::Relu => Interval { lo: divided.lo.max(0), hi: divided.hi.max(0) }.clipped(POSITIVE),
         }
     }
 }
@@ -110,10 +108,8 @@ impl IntOp {
     #[must_use]
     pub fn range(&self, inputs: &[Interval], params: &[Param]) -> OpRange {
         let input = |i: usize| inputs.get(i).copied().unwrap_or(Interval::point(0));
-        let rescaled = |accumulator: Interval, rescale: &Rescale| OpRange {
-            accumulator,
-            output: rescale.output(accumulator),
-        };
+        let rescaled =
+            |accumulator: Interval, rescale: &Rescale| OpRange { accumulator, output: rescale.output(accumulator) };
         match self {
             Self::Linear { width, weight, bias, rescale, .. } => {
                 let zero = Interval::point(0);
@@ -138,9 +134,7 @@ impl IntOp {
                 rescaled(all, rescale)
             }
             Self::Sum { group, c, rescale } => rescaled(input(0).repeated(*group).scaled(*c), rescale),
-            Self::MatMul { inner, rescale, .. } => {
-                rescaled(input(0).times(input(1)).repeated(*inner), rescale)
-            }
+            Self::MatMul { inner, rescale, .. } => rescaled(input(0).times(input(1)).repeated(*inner), rescale),
             Self::Max { .. } => OpRange { accumulator: input(0), output: input(0) },
             Self::Function { table, rescale, .. } => {
                 let (lo, hi) = (table.iter().min(), table.iter().max());

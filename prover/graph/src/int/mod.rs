@@ -12,13 +12,13 @@ mod packing;
 mod tensor;
 mod validate;
 
-pub(crate) use interval::one_or_each;
 pub use file::{FORMAT, VERSION};
+pub(crate) use interval::one_or_each;
 pub use interval::{ACCUMULATOR_BITS, OpRange, TENSOR_BITS};
 pub use linear::{Conv2d, LinearShape};
-pub use op::{IntNode, IntOp, Rescale, RescaleKind, Source, INTERPOLATION_POINTS, SEGMENT_BITS};
-pub use packing::{Packing, PackingError, Word, WORD_BITS};
-pub use tensor::{Interval, IntTensor, ScaleExp, TensorId, Visibility};
+pub use op::{INTERPOLATION_POINTS, IntNode, IntOp, Rescale, RescaleKind, SEGMENT_BITS, Source};
+pub use packing::{Packing, PackingError, WORD_BITS, Word};
+pub use tensor::{IntTensor, Interval, ScaleExp, TensorId, Visibility};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,6 @@
 use super::{
-    ACCUMULATOR_BITS, INTERPOLATION_POINTS, IntGraph, IntNode, IntOp, Interval,
-    LinearShape, MAX_SHIFT, Packing, Rescale, RescaleKind, Source, TENSOR_BITS, TensorId,
-    VALUE_BITS, WORD_BITS,
+    ACCUMULATOR_BITS, INTERPOLATION_POINTS, IntGraph, IntNode, IntOp, Interval, LinearShape, MAX_SHIFT, Packing,
+    Rescale, RescaleKind, Source, TENSOR_BITS, TensorId, VALUE_BITS, WORD_BITS,
 };
 use crate::GraphError;
 
@@ -39,16 +38,13 @@ impl IntGraph {
         }
         for param in &self.params {
             let fits = |v: &i64| v.unsigned_abs() < 1 << COEFFICIENT_BITS;
-            ensure(param.values.iter().all(fits), || "a value exceeds 62 bits".to_owned())
-                .map_err(at(&param.name))?;
+            ensure(param.values.iter().all(fits), || "a value exceeds 62 bits".to_owned()).map_err(at(&param.name))?;
         }
         for port in &self.inputs {
             let place = self.tensors.get(port.tensor.0).map_or("an input", |t| t.name.as_str());
             ensure(port.tensor.0 < self.tensors.len(), || format!("tensor {} does not exist", port.tensor.0))
                 .and_then(|()| {
-                    ensure(!std::mem::replace(&mut defined[port.tensor.0], true), || {
-                        "two inputs share it".to_owned()
-                    })
+                    ensure(!std::mem::replace(&mut defined[port.tensor.0], true), || "two inputs share it".to_owned())
                 })
                 .and_then(|()| packing_holds(port.packing, self.tensor(port.tensor).range))
                 .and_then(|()| {
@@ -93,10 +89,8 @@ impl IntGraph {
     fn node_is_sound(&self, node: &IntNode, defined: &mut [bool]) -> Result<(), GraphError> {
         let at = |reason: String| GraphError::InvalidGraph { place: node.name.clone(), reason };
         for id in &node.inputs {
-            ensure(defined.get(id.0) == Some(&true), || {
-                format!("it reads tensor {} before anything defines it", id.0)
-            })
-            .map_err(at)?;
+            ensure(defined.get(id.0) == Some(&true), || format!("it reads tensor {} before anything defines it", id.0))
+                .map_err(at)?;
         }
         let output = node.output.0;
         ensure(defined.get(output) == Some(&false), || {
@@ -123,9 +117,8 @@ impl IntGraph {
     fn sizes_agree(&self, node: &IntNode) -> Check {
         let len = |i: usize| node.inputs.get(i).map_or(0, |id| self.tensor(*id).len());
         let out = self.tensor(node.output).len();
-        let arity = |n: usize| {
-            ensure(node.inputs.len() == n, || format!("it reads {} tensors, not {n}", node.inputs.len()))
-        };
+        let arity =
+            |n: usize| ensure(node.inputs.len() == n, || format!("it reads {} tensors, not {n}", node.inputs.len()));
         let same = |what: &str, got: usize, expected: usize| {
             ensure(got == expected, || format!("{what} has {got} elements, not {expected}"))
         };
@@ -216,11 +209,9 @@ impl IntGraph {
                 same("its list of sources", sources.len(), out)?;
                 sources.iter().try_for_each(|source| match source {
                     Source::Constant(c) => coefficients_hold(&[*c]),
-                    Source::Element(i, at) => {
-                        ensure((*at as usize) < len(*i as usize), || {
-                            format!("it reads element {at} of input {i}, which does not exist")
-                        })
-                    }
+                    Source::Element(i, at) => ensure((*at as usize) < len(*i as usize), || {
+                        format!("it reads element {at} of input {i}, which does not exist")
+                    }),
                 })
             }
         }
@@ -244,9 +235,7 @@ fn packing_holds(packing: Packing, range: Interval) -> Check {
     ensure((1..=32).contains(&bits) && per_word > 0 && per_word <= (WORD_BITS / bits) as usize, || {
         format!("{per_word} values of {bits} bits do not share a word")
     })?;
-    ensure(range.signed_bits() <= bits, || {
-        format!("its values have {} bits, its packing {bits}", range.signed_bits())
-    })
+    ensure(range.signed_bits() <= bits, || format!("its values have {} bits, its packing {bits}", range.signed_bits()))
 }
 
 /// Whether every index that the geometry computes lies in an input of `len` elements.

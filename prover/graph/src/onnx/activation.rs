@@ -28,12 +28,7 @@ pub(super) fn find(operator: &str) -> Option<Lowering> {
     })
 }
 
-fn smooth(
-    b: &mut Builder,
-    node: &Node<'_>,
-    inputs: &[Option<Value>],
-    f: Function,
-) -> Result<Vec<Value>, GraphError> {
+fn smooth(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>], f: Function) -> Result<Vec<Value>, GraphError> {
     Ok(vec![b.function(node.required(inputs, 0)?, f)?])
 }
 
@@ -128,7 +123,7 @@ fn softmax(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result
     let exp = b.function(&below, Function::Exp)?;
     let total = b.sum(&exp, n, 1.0, vec![rows, 1])?;
     let total = b.expand(&total, &[rows, n])?;
-    let out = b.div(&exp, &total)?.reshaped(moved.shape.clone());
+    let out = b.div(&exp, &total)?.reshaped(moved.shape);
     let mut inverse = vec![0; rank];
     for (at, axis) in perm.iter().enumerate() {
         inverse[*axis] = at;

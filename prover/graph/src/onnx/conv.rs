@@ -28,10 +28,10 @@ fn spatial(node: &Node<'_>, x: &Value) -> Result<usize, GraphError> {
     match x.shape.len() {
         3 => Ok(1),
         4 => Ok(2),
-        rank => Err(node.unsupported(
-            format!("its input has rank {rank}"),
-            "use a one- or two-dimensional form (rank 3 or 4)",
-        )),
+        rank => {
+            Err(node
+                .unsupported(format!("its input has rank {rank}"), "use a one- or two-dimensional form (rank 3 or 4)"))
+        }
     }
 }
 
@@ -102,14 +102,14 @@ impl Window {
         }
         let padded = input + self.before[axis] + self.after[axis];
         if self.kernel[axis] == 0 || padded < reach {
-            return Err(node.malformed(format!(
-                "a kernel reaching over {reach} on an axis of {padded} with its padding"
-            )));
+            return Err(
+                node.malformed(format!("a kernel reaching over {reach} on an axis of {padded} with its padding"))
+            );
         }
         let room = padded - reach;
         self.output[axis] = room / stride + 1;
         // A last window that starts in the trailing padding does not count.
-        if ceil && room % stride != 0 && self.output[axis] * stride < input + self.before[axis] {
+        if ceil && !room.is_multiple_of(stride) && self.output[axis] * stride < input + self.before[axis] {
             self.output[axis] += 1;
         }
         Ok(())
@@ -134,10 +134,7 @@ fn conv(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Ve
     let groups = usize::try_from(node.int("group").unwrap_or(1)).unwrap_or(0);
     let (batch, channels, outputs, inner) = (x.shape[0], x.shape[1], w.shape[0], w.shape[1]);
     if groups == 0 || outputs % groups != 0 || inner.checked_mul(groups) != Some(channels) {
-        return Err(node.malformed(format!(
-            "{groups} groups of {channels} channels with weight {:?}",
-            w.shape
-        )));
+        return Err(node.malformed(format!("{groups} groups of {channels} channels with weight {:?}", w.shape)));
     }
     let window = Window::new(node, x, &w.shape[2..])?;
     let bias = match inputs.get(2) {
@@ -154,9 +151,7 @@ fn conv(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Ve
     for n in 0..batch {
         for g in 0..groups {
             // ONNX has [output, row]; the layer wants [row, output].
-            let matrix = (0..rows * width)
-                .map(|i| weight[(g * width + i % width) * rows + i / width])
-                .collect();
+            let matrix = (0..rows * width).map(|i| weight[(g * width + i % width) * rows + i / width]).collect();
             let layer = Layer {
                 shape: LinearShape::Conv2d(Conv2d {
                     channels: inner,

@@ -41,24 +41,13 @@ fn one(
 }
 
 /// Two inputs brought to one shape.
-pub(super) fn pair(
-    b: &mut Builder,
-    node: &Node<'_>,
-    x: &Value,
-    y: &Value,
-) -> Result<(Value, Value), GraphError> {
-    let shape = indices::broadcast_shape(&x.shape, &y.shape).ok_or_else(|| {
-        node.malformed(format!("shapes {:?} and {:?} do not broadcast", x.shape, y.shape))
-    })?;
+pub(super) fn pair(b: &mut Builder, node: &Node<'_>, x: &Value, y: &Value) -> Result<(Value, Value), GraphError> {
+    let shape = indices::broadcast_shape(&x.shape, &y.shape)
+        .ok_or_else(|| node.malformed(format!("shapes {:?} and {:?} do not broadcast", x.shape, y.shape)))?;
     Ok((b.expand(x, &shape)?, b.expand(y, &shape)?))
 }
 
-fn sum(
-    b: &mut Builder,
-    node: &Node<'_>,
-    inputs: &[Option<Value>],
-    sign: f64,
-) -> Result<Vec<Value>, GraphError> {
+fn sum(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>], sign: f64) -> Result<Vec<Value>, GraphError> {
     let (x, y) = pair(b, node, node.required(inputs, 0)?, node.required(inputs, 1)?)?;
     Ok(vec![b.add((1.0, &x), (sign, &y))?])
 }
@@ -100,10 +89,7 @@ fn div(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec
 }
 
 fn integer_division(node: &Node<'_>) -> GraphError {
-    node.unsupported(
-        "division of computed integers rounds towards zero",
-        "cast to float before dividing",
-    )
+    node.unsupported("division of computed integers rounds towards zero", "cast to float before dividing")
 }
 
 fn abs(b: &mut Builder, x: &Value) -> Result<Value, GraphError> {
@@ -131,27 +117,21 @@ fn pow(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec
         -0.5 => b.function(x, Function::Rsqrt { epsilon: 0.0 })?,
         -1.0 => b.function(x, Function::Reciprocal)?,
         other => {
-            return Err(node.unsupported(
-                format!("its exponent is {other}"),
-                "use an exponent of 1, 2, 3, 0.5, -0.5 or -1",
-            ));
+            return Err(
+                node.unsupported(format!("its exponent is {other}"), "use an exponent of 1, 2, 3, 0.5, -0.5 or -1")
+            );
         }
     };
     Ok(vec![out])
 }
 
 /// Greatest (`sign` 1) or least (`sign` -1) of any number of inputs.
-fn extreme(
-    b: &mut Builder,
-    node: &Node<'_>,
-    inputs: &[Option<Value>],
-    sign: f64,
-) -> Result<Vec<Value>, GraphError> {
+fn extreme(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>], sign: f64) -> Result<Vec<Value>, GraphError> {
     let mut shape = Vec::new();
     for i in 0..inputs.len() {
         let x = node.required(inputs, i)?;
-        shape = indices::broadcast_shape(&shape, &x.shape)
-            .ok_or_else(|| node.malformed("its inputs do not broadcast"))?;
+        shape =
+            indices::broadcast_shape(&shape, &x.shape).ok_or_else(|| node.malformed("its inputs do not broadcast"))?;
     }
     let mut parts = Vec::with_capacity(inputs.len());
     for i in 0..inputs.len() {
@@ -169,12 +149,7 @@ fn extreme(
 }
 
 /// Sum of any number of inputs, times a coefficient.
-fn variadic(
-    b: &mut Builder,
-    node: &Node<'_>,
-    inputs: &[Option<Value>],
-    c: f64,
-) -> Result<Vec<Value>, GraphError> {
+fn variadic(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>], c: f64) -> Result<Vec<Value>, GraphError> {
     let mut total = node.required(inputs, 0)?.clone();
     for i in 1..inputs.len() {
         let (x, y) = pair(b, node, &total, node.required(inputs, i)?)?;

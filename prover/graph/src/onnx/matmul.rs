@@ -66,9 +66,8 @@ fn product(b: &mut Builder, node: &Node<'_>, a: &Value, w: &Value) -> Result<Val
     if inner != height || inner == 0 {
         return Err(node.malformed(format!("shapes {:?} and {:?} do not multiply", a.shape, w.shape)));
     }
-    let lead = indices::broadcast_shape(lead_a, lead_w).ok_or_else(|| {
-        node.malformed(format!("shapes {:?} and {:?} do not broadcast", a.shape, w.shape))
-    })?;
+    let lead = indices::broadcast_shape(lead_a, lead_w)
+        .ok_or_else(|| node.malformed(format!("shapes {:?} and {:?} do not broadcast", a.shape, w.shape)))?;
     let shape: Vec<usize> = lead.iter().copied().chain([rows, cols]).collect();
     let stacked: usize = lead_w.iter().product();
     if let Some(weight) = w.known()
@@ -97,9 +96,7 @@ fn product(b: &mut Builder, node: &Node<'_>, a: &Value, w: &Value) -> Result<Val
         return Ok(only.reshaped(shape));
     }
     let size = rows * cols;
-    let sources = (0..batches * size)
-        .map(|i| FloatSource::Element((i / size) as u32, (i % size) as u32))
-        .collect();
+    let sources = (0..batches * size).map(|i| FloatSource::Element((i / size) as u32, (i % size) as u32)).collect();
     b.assemble(&parts, sources, shape)
 }
 

@@ -21,8 +21,7 @@ use crate::{
 };
 
 /// Lowers one node: inputs in order, absent ones as `None`; outputs in order.
-pub(crate) type Lowering =
-    fn(&mut Builder, &Node<'_>, &[Option<Value>]) -> Result<Vec<Value>, GraphError>;
+pub(crate) type Lowering = fn(&mut Builder, &Node<'_>, &[Option<Value>]) -> Result<Vec<Value>, GraphError>;
 
 /// The lowering of an operator of the default domain.
 pub(crate) fn lowering(operator: &str) -> Option<Lowering> {
@@ -90,11 +89,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    pub(crate) fn unsupported(
-        &self,
-        reason: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> GraphError {
+    pub(crate) fn unsupported(&self, reason: impl Into<String>, remedy: impl Into<String>) -> GraphError {
         GraphError::UnsupportedForm {
             node: self.name.to_owned(),
             operator: self.proto.op_type.clone(),
@@ -104,24 +99,12 @@ impl<'a> Node<'a> {
     }
 
     /// Input number `i`, which the operator cannot do without.
-    pub(crate) fn required<'v>(
-        &self,
-        inputs: &'v [Option<Value>],
-        i: usize,
-    ) -> Result<&'v Value, GraphError> {
-        inputs
-            .get(i)
-            .and_then(Option::as_ref)
-            .ok_or_else(|| self.malformed(format!("input {i} is missing")))
+    pub(crate) fn required<'v>(&self, inputs: &'v [Option<Value>], i: usize) -> Result<&'v Value, GraphError> {
+        inputs.get(i).and_then(Option::as_ref).ok_or_else(|| self.malformed(format!("input {i} is missing")))
     }
 
     /// Elements of input number `i`, which must be known while compiling.
-    pub(crate) fn known<'v>(
-        &self,
-        inputs: &'v [Option<Value>],
-        i: usize,
-        role: &str,
-    ) -> Result<&'v [f64], GraphError> {
+    pub(crate) fn known<'v>(&self, inputs: &'v [Option<Value>], i: usize, role: &str) -> Result<&'v [f64], GraphError> {
         let value = self.required(inputs, i)?;
         value.known().ok_or_else(|| {
             self.unsupported(

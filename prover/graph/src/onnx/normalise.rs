@@ -67,7 +67,7 @@ fn layer(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<V
         match inputs.get(i) {
             Some(Some(_)) => {
                 let known = node.known(inputs, i, role)?;
-                if known.is_empty() || n % known.len() != 0 {
+                if known.is_empty() || !n.is_multiple_of(known.len()) {
                     return Err(node.malformed(format!("{role} has {} entries for {n}", known.len())));
                 }
                 Ok((0..rows * n).map(|at| known[at % known.len()]).collect())

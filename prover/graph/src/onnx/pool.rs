@@ -16,6 +16,7 @@ pub(super) fn find(operator: &str) -> Option<Lowering> {
     })
 }
 
+#[derive(Clone, Copy)]
 enum Kind {
     Average,
     Max,
@@ -38,8 +39,11 @@ fn global(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>], kind: Kind
     }])
 }
 
-/// Input elements under each window, `None` in the padding; one list a window.
-fn windows(node: &Node<'_>, x: &Value) -> Result<(Window, Vec<Vec<Option<usize>>>), GraphError> {
+/// Input elements under a window, `None` in the padding.
+type Taps = Vec<Option<usize>>;
+
+/// The taps of each window.
+fn windows(node: &Node<'_>, x: &Value) -> Result<(Window, Vec<Taps>), GraphError> {
     let kernel = node
         .ints("kernel_shape")
         .ok_or_else(|| node.malformed("it has no kernel_shape"))?
@@ -109,7 +113,7 @@ fn average(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result
 
 /// Elements that each window's mean divides by. With `count_include_pad` the padding counts, but
 /// never what a rounded-up size adds beyond it.
-fn counted(node: &Node<'_>, w: &Window, windows: &[Vec<Option<usize>>]) -> Vec<usize> {
+fn counted(node: &Node<'_>, w: &Window, windows: &[Taps]) -> Vec<usize> {
     let include = node.int("count_include_pad").unwrap_or(0) != 0;
     let area = w.output[0] * w.output[1];
     let extent = |axis: usize, position: usize| {

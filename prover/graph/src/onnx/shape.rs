@@ -26,9 +26,7 @@ pub(super) fn find(operator: &str) -> Option<Lowering> {
 
 fn reshape(_: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
     let x = node.required(inputs, 0)?;
-    let asked = node
-        .ints_or_input(inputs, "shape", 1)?
-        .ok_or_else(|| node.malformed("it has no shape"))?;
+    let asked = node.ints_or_input(inputs, "shape", 1)?.ok_or_else(|| node.malformed("it has no shape"))?;
     let copies = node.int("allowzero").unwrap_or(0) == 0;
     let mismatch = || node.malformed(format!("shape {asked:?} for an input of shape {:?}", x.shape));
     let mut shape = Vec::with_capacity(asked.len());
@@ -94,15 +92,11 @@ fn squeeze(_: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result
 
 fn unsqueeze(_: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
     let x = node.required(inputs, 0)?;
-    let axes = node
-        .ints_or_input(inputs, "axes", 1)?
-        .ok_or_else(|| node.malformed("it has no axes"))?;
+    let axes = node.ints_or_input(inputs, "axes", 1)?.ok_or_else(|| node.malformed("it has no axes"))?;
     let rank = x.shape.len() + axes.len();
     let axes = node.axes(&axes, rank)?;
     let mut dims = x.shape.iter();
-    let shape = (0..rank)
-        .map(|a| if axes.contains(&a) { 1 } else { dims.next().copied().unwrap_or(1) })
-        .collect();
+    let shape = (0..rank).map(|a| if axes.contains(&a) { 1 } else { dims.next().copied().unwrap_or(1) }).collect();
     Ok(vec![x.reshaped(shape)])
 }
 
@@ -144,21 +138,18 @@ fn slice(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<V
 }
 
 fn concat(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
-    let parts = (0..inputs.len())
-        .map(|i| node.required(inputs, i).cloned())
-        .collect::<Result<Vec<_>, _>>()?;
+    let parts = (0..inputs.len()).map(|i| node.required(inputs, i).cloned()).collect::<Result<Vec<_>, _>>()?;
     let first = node.required(inputs, 0)?;
     let axis = node.axis(node.int("axis").unwrap_or(0), first.shape.len())?;
     let mut shape = first.shape.clone();
     shape[axis] = 0;
     for part in &parts {
-        let agrees = part.shape.len() == shape.len()
-            && (0..shape.len()).all(|a| a == axis || part.shape[a] == shape[a]);
+        let agrees =
+            part.shape.len() == shape.len() && (0..shape.len()).all(|a| a == axis || part.shape[a] == shape[a]);
         if !agrees {
-            return Err(node.malformed(format!(
-                "shapes {:?} and {:?} do not join on axis {axis}",
-                first.shape, part.shape
-            )));
+            return Err(
+                node.malformed(format!("shapes {:?} and {:?} do not join on axis {axis}", first.shape, part.shape))
+            );
         }
         shape[axis] += part.shape[axis];
     }
@@ -262,9 +253,7 @@ fn pad(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec
         return Err(node.unsupported(format!("its mode is `{mode}`"), "use the mode `constant`"));
     }
     let rank = x.shape.len();
-    let pads = node
-        .ints_or_input(inputs, "pads", 1)?
-        .ok_or_else(|| node.malformed("it has no pads"))?;
+    let pads = node.ints_or_input(inputs, "pads", 1)?.ok_or_else(|| node.malformed("it has no pads"))?;
     let fill = match inputs.get(2) {
         Some(Some(_)) => node.known(inputs, 2, "value")?.first().copied().unwrap_or(0.0),
         _ => node.float("value").unwrap_or(0.0),

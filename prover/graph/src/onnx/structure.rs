@@ -53,8 +53,10 @@ fn constant(_: &mut Builder, node: &Node<'_>, _: &[Option<Value>]) -> Result<Vec
 
 fn constant_of_shape(_: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
     let shape: Vec<usize> = node.known(inputs, 0, "shape")?.iter().map(|d| *d as usize).collect();
-    let len = indices::count(&shape).filter(|n| *n <= MAX_ELEMENTS).ok_or_else(|| {
-        GraphError::TooLarge { tensor: node.name.to_owned(), shape: shape.clone(), limit: MAX_ELEMENTS }
+    let len = indices::count(&shape).filter(|n| *n <= MAX_ELEMENTS).ok_or_else(|| GraphError::TooLarge {
+        tensor: node.name.to_owned(),
+        shape: shape.clone(),
+        limit: MAX_ELEMENTS,
     })?;
     let (fill, element) = match node.tensor("value") {
         Some(proto) => {
@@ -89,8 +91,7 @@ fn shape(_: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<V
     let rank = x.shape.len() as i64;
     let at = |v: i64| (if v < 0 { v + rank } else { v }).clamp(0, rank) as usize;
     let (start, end) = (at(node.int("start").unwrap_or(0)), at(node.int("end").unwrap_or(rank)));
-    let dims: Vec<f64> =
-        x.shape.get(start..end.max(start)).unwrap_or_default().iter().map(|d| *d as f64).collect();
+    let dims: Vec<f64> = x.shape.get(start..end.max(start)).unwrap_or_default().iter().map(|d| *d as f64).collect();
     let len = dims.len();
     Ok(vec![Value::constant(dims, vec![len], Element::Integer)])
 }

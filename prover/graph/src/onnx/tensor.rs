@@ -2,7 +2,10 @@
 
 use std::path::{Component, Path};
 
-use tract_onnx::pb::{TensorProto, tensor_proto::{DataLocation, DataType}};
+use tract_onnx::pb::{
+    TensorProto,
+    tensor_proto::{DataLocation, DataType},
+};
 
 use crate::{
     GraphError,
@@ -14,17 +17,18 @@ pub(crate) fn element(tensor: &str, data_type: i32) -> Result<Element, GraphErro
     match DataType::try_from(data_type) {
         Ok(DataType::Float | DataType::Double | DataType::Float16) => Ok(Element::Real),
         Ok(
-            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Uint8
-            | DataType::Uint16 | DataType::Uint32 | DataType::Uint64 | DataType::Bool,
+            DataType::Int8
+            | DataType::Int16
+            | DataType::Int32
+            | DataType::Int64
+            | DataType::Uint8
+            | DataType::Uint16
+            | DataType::Uint32
+            | DataType::Uint64
+            | DataType::Bool,
         ) => Ok(Element::Integer),
-        Ok(other) => Err(GraphError::ElementType {
-            tensor: tensor.to_owned(),
-            found: other.as_str_name().to_owned(),
-        }),
-        Err(_) => Err(GraphError::ElementType {
-            tensor: tensor.to_owned(),
-            found: format!("number {data_type}"),
-        }),
+        Ok(other) => Err(GraphError::ElementType { tensor: tensor.to_owned(), found: other.as_str_name().to_owned() }),
+        Err(_) => Err(GraphError::ElementType { tensor: tensor.to_owned(), found: format!("number {data_type}") }),
     }
 }
 
@@ -38,8 +42,10 @@ pub(crate) fn load(proto: &TensorProto, folder: Option<&Path>) -> Result<Value, 
         .iter()
         .map(|d| usize::try_from(*d).map_err(|_| broken(format!("dimension {d} is negative; export the model again"))))
         .collect::<Result<Vec<_>, _>>()?;
-    let len = indices::count(&shape).filter(|n| *n <= MAX_ELEMENTS).ok_or_else(|| {
-        GraphError::TooLarge { tensor: name.to_owned(), shape: shape.clone(), limit: MAX_ELEMENTS }
+    let len = indices::count(&shape).filter(|n| *n <= MAX_ELEMENTS).ok_or_else(|| GraphError::TooLarge {
+        tensor: name.to_owned(),
+        shape: shape.clone(),
+        limit: MAX_ELEMENTS,
     })?;
     let values = if proto.data_location == Some(DataLocation::External as i32) {
         let bytes = external(proto, folder, len).map_err(broken)?;
@@ -56,11 +62,7 @@ pub(crate) fn load(proto: &TensorProto, folder: Option<&Path>) -> Result<Value, 
         )));
     }
     if let Some((index, value)) = values.iter().enumerate().find(|(_, v)| !v.is_finite()) {
-        return Err(GraphError::NotFiniteWeight {
-            tensor: name.to_owned(),
-            index,
-            value: value.to_string(),
-        });
+        return Err(GraphError::NotFiniteWeight { tensor: name.to_owned(), index, value: value.to_string() });
     }
     Ok(Value { name: proto.name.clone(), ..Value::constant(values, shape, element) })
 }
@@ -71,9 +73,7 @@ fn typed(proto: &TensorProto) -> Vec<f64> {
         Ok(DataType::Float) => proto.float_data.iter().map(|v| f64::from(*v)).collect(),
         Ok(DataType::Double) => proto.double_data.clone(),
         Ok(DataType::Int64) => proto.int64_data.iter().map(|v| *v as f64).collect(),
-        Ok(DataType::Uint32 | DataType::Uint64) => {
-            proto.uint64_data.iter().map(|v| *v as f64).collect()
-        }
+        Ok(DataType::Uint32 | DataType::Uint64) => proto.uint64_data.iter().map(|v| *v as f64).collect(),
         Ok(DataType::Float16) => proto.int32_data.iter().map(|v| half(*v as u16)).collect(),
         Ok(_) => proto.int32_data.iter().map(|v| f64::from(*v)).collect(),
         Err(_) => Vec::new(),
@@ -118,9 +118,7 @@ fn half(bits: u16) -> f64 {
 
 /// Bytes of a tensor that lies in a file beside the model.
 fn external(proto: &TensorProto, folder: Option<&Path>, len: usize) -> Result<Vec<u8>, String> {
-    let entry = |key: &str| {
-        proto.external_data.iter().find(|e| e.key == key).map(|e| e.value.as_str())
-    };
+    let entry = |key: &str| proto.external_data.iter().find(|e| e.key == key).map(|e| e.value.as_str());
     let location = entry("location").ok_or("its external data has no location; export the model again")?;
     let number = |key: &str| match entry(key) {
         None => Ok(None),
@@ -130,9 +128,8 @@ fn external(proto: &TensorProto, folder: Option<&Path>, len: usize) -> Result<Ve
             .map_err(|_| format!("the {key} `{text}` of its external data is no number; export the model again")),
     };
     let relative = Path::new(location);
-    let outside = || format!(
-        "its external data `{location}` lies outside the model's folder; put the file beside the model"
-    );
+    let outside =
+        || format!("its external data `{location}` lies outside the model's folder; put the file beside the model");
     if relative.components().any(|c| !matches!(c, Component::Normal(_) | Component::CurDir)) {
         return Err(outside());
     }
@@ -150,9 +147,9 @@ fn external(proto: &TensorProto, folder: Option<&Path>, len: usize) -> Result<Ve
     let start = number("offset")?.unwrap_or(0);
     let size = len * width(proto.data_type);
     let end = start.checked_add(number("length")?.unwrap_or(size));
-    end.and_then(|end| bytes.get(start..end)).map(<[u8]>::to_vec).ok_or_else(|| {
-        format!("its external data `{location}` is shorter than the model says; copy the file again")
-    })
+    end.and_then(|end| bytes.get(start..end))
+        .map(<[u8]>::to_vec)
+        .ok_or_else(|| format!("its external data `{location}` is shorter than the model says; copy the file again"))
 }
 
 /// Bytes of one element.

@@ -43,8 +43,7 @@ pub(super) fn balance(graph: &FloatGraph, ranges: &Ranges, classes: &[usize], ex
     let sources = graph.nodes.iter().rev().map(|n| n.output).chain(graph.inputs.iter().copied());
     for id in sources {
         let class = classes[id.0];
-        let members: Vec<FloatId> =
-            (0..classes.len()).filter(|t| classes[*t] == class).map(FloatId).collect();
+        let members: Vec<FloatId> = (0..classes.len()).filter(|t| classes[*t] == class).map(FloatId).collect();
         if std::mem::replace(&mut done[class], true) {
             continue;
         }

@@ -8,9 +8,8 @@ use crate::{
     calibrate::Ranges,
     float::{Activation, Element, FloatGraph, FloatId, FloatNode, FloatOp, FloatSource},
     int::{
-        INTEGER_INPUT_BITS, INTEGER_PACKING, IntGraph, IntNode, IntOp, IntTensor, Interval,
-        MAX_SHIFT, Packing, Param, Port, Rescale, RescaleKind, ScaleExp, Source, TensorId,
-        VALUE_BITS,
+        INTEGER_INPUT_BITS, INTEGER_PACKING, IntGraph, IntNode, IntOp, IntTensor, Interval, MAX_SHIFT, Packing, Param,
+        Port, Rescale, RescaleKind, ScaleExp, Source, TensorId, VALUE_BITS,
     },
 };
 
@@ -27,11 +26,7 @@ const EXACT_LEVELS: i32 = 10;
 const COEFFICIENT_ERROR: f64 = 1.0 / (1 << 17) as f64;
 
 /// Emits the integer graph.
-pub(super) fn emit(
-    graph: &FloatGraph,
-    ranges: &Ranges,
-    options: &QuantiseOptions,
-) -> Result<IntGraph, GraphError> {
+pub(super) fn emit(graph: &FloatGraph, ranges: &Ranges, options: &QuantiseOptions) -> Result<IntGraph, GraphError> {
     let mut e = Emitter {
         graph,
         ranges,
@@ -107,7 +102,9 @@ impl Emitter<'_> {
         if bits > 32 {
             return Err(GraphError::Quantise {
                 node: self.graph.tensor(id).name.clone(),
-                reason: format!("its values have {bits} bits, an output has at most 32; divide it before it leaves the model"),
+                reason: format!(
+                    "its values have {bits} bits, an output has at most 32; divide it before it leaves the model"
+                ),
             });
         }
         let packing = Packing::dense(bits);
@@ -161,15 +158,11 @@ impl Emitter<'_> {
         let inputs: Vec<TensorId> = node.inputs.iter().map(|id| self.placed[id.0]).collect();
         match (&node.op, &inputs[..]) {
             (FloatOp::Linear { .. }, [x]) => self.linear(node, *x),
-            (FloatOp::Add { ca, cb, c }, [a, b]) => {
-                self.combine(node, &[(&[*ca], *a), (&[*cb], *b)], &[*c])
-            }
+            (FloatOp::Add { ca, cb, c }, [a, b]) => self.combine(node, &[(&[*ca], *a), (&[*cb], *b)], &[*c]),
             (FloatOp::Affine { scale, offset }, [a]) => self.combine(node, &[(scale, *a)], offset),
             (FloatOp::Mul { c }, [a, b]) => self.mul(node, *c, [*a, *b]),
             (FloatOp::Sum { group, c }, [a]) => self.sum(node, *group, *c, *a),
-            (FloatOp::MatMul { rows, inner, cols }, [a, b]) => {
-                self.matmul(node, [*rows, *inner, *cols], [*a, *b])
-            }
+            (FloatOp::MatMul { rows, inner, cols }, [a, b]) => self.matmul(node, [*rows, *inner, *cols], [*a, *b]),
             (FloatOp::Max { group }, [a]) => {
                 let a = self.narrow(node, 0, *a, Narrow::Spread)?;
                 let exponent = self.exponent(a);
@@ -257,7 +250,10 @@ impl Emitter<'_> {
                 if q.abs() < 61f64.exp2() {
                     Ok(q as i64)
                 } else {
-                    Err(self.refused(node, format!("its constant {v} is too large beside its inputs; normalise the model's inputs")))
+                    Err(self.refused(
+                        node,
+                        format!("its constant {v} is too large beside its inputs; normalise the model's inputs"),
+                    ))
                 }
             })
             .collect()
@@ -280,10 +276,8 @@ impl Emitter<'_> {
             })
             .collect();
         if let Some(natural) = &natural {
-            let (least, most) = (
-                natural.iter().copied().min().unwrap_or(0),
-                natural.iter().copied().max().unwrap_or(0),
-            );
+            let (least, most) =
+                (natural.iter().copied().min().unwrap_or(0), natural.iter().copied().max().unwrap_or(0));
             let integer = self.graph.tensor(node.output).element == Element::Integer;
             let wide = self.scales.wide[node.output.0] && most - least <= EXACT_LEVELS;
             if (wide || integer) && node.activation == Activation::None {
@@ -344,7 +338,8 @@ impl Emitter<'_> {
             let op = IntOp::Mul { c: c as i64, rescale: Rescale::EXACT };
             return Ok(self.push(node, None, Draft { op, inputs: inputs.to_vec(), exponent: 0 }));
         }
-        let power = power_of_two(c).ok_or_else(|| self.refused(node, format!("its coefficient {c} is no power of two")))?;
+        let power =
+            power_of_two(c).ok_or_else(|| self.refused(node, format!("its coefficient {c} is no power of two")))?;
         let mut a = self.narrow(node, 0, inputs[0], Narrow::Spread)?;
         let mut b = if inputs[1] == inputs[0] { a } else { self.narrow(node, 1, inputs[1], Narrow::Spread)? };
         let natural = |e: &Self, a, b| e.exponent(a) + e.exponent(b) - power;
@@ -413,7 +408,12 @@ impl Emitter<'_> {
         Ok(id)
     }
 
-    fn matmul(&mut self, node: &FloatNode, [rows, inner, cols]: [usize; 3], inputs: [TensorId; 2]) -> Result<TensorId, GraphError> {
+    fn matmul(
+        &mut self,
+        node: &FloatNode,
+        [rows, inner, cols]: [usize; 3],
+        inputs: [TensorId; 2],
+    ) -> Result<TensorId, GraphError> {
         let mut a = self.narrow(node, 0, inputs[0], Narrow::Spread)?;
         let mut b = self.narrow(node, 1, inputs[1], Narrow::Spread)?;
         let natural = |e: &Self, a, b| e.exponent(a) + e.exponent(b);
@@ -442,9 +442,7 @@ impl Emitter<'_> {
             .iter()
             .map(|s| match s {
                 FloatSource::Element(i, at) => Ok(Source::Element(*i, *at)),
-                FloatSource::Constant(c) => {
-                    Ok(Source::Constant(self.integers(node, &[*c], exponent)?[0]))
-                }
+                FloatSource::Constant(c) => Ok(Source::Constant(self.integers(node, &[*c], exponent)?[0])),
             })
             .collect::<Result<Vec<_>, GraphError>>()?;
         Ok(self.push(node, None, Draft { op: IntOp::View { sources }, inputs: joined, exponent }))

@@ -39,11 +39,7 @@ impl Default for QuantiseOptions {
 /// # Errors
 /// Where an integer input leaves its 24 bits, a node cannot be brought to integers, or a value
 /// could wrap around the field.
-pub fn quantise(
-    graph: &FloatGraph,
-    ranges: &Ranges,
-    options: &QuantiseOptions,
-) -> Result<IntGraph, GraphError> {
+pub fn quantise(graph: &FloatGraph, ranges: &Ranges, options: &QuantiseOptions) -> Result<IntGraph, GraphError> {
     let _span = tracing::info_span!("quantise", headroom = options.headroom).entered();
     if !(options.headroom.is_finite() && options.headroom >= 1.0) {
         return Err(GraphError::Quantise {

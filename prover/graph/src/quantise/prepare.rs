@@ -174,10 +174,9 @@ fn shifted(op: &FloatOp, shift: f64) -> Option<FloatOp> {
             })
         }
         FloatOp::Add { ca, cb, c } => Some(FloatOp::Add { ca: *ca, cb: *cb, c: c + shift }),
-        FloatOp::Affine { scale, offset } => Some(FloatOp::Affine {
-            scale: scale.clone(),
-            offset: offset.iter().map(|o| o + shift).collect(),
-        }),
+        FloatOp::Affine { scale, offset } => {
+            Some(FloatOp::Affine { scale: scale.clone(), offset: offset.iter().map(|o| o + shift).collect() })
+        }
         _ => None,
     }
 }

@@ -38,9 +38,8 @@ pub(super) fn fitting(max_abs: f64, bits: u32) -> i32 {
 /// Exponents from calibration, equal among tensors that one view joins.
 pub(super) fn scales(graph: &FloatGraph, ranges: &Ranges, headroom: f64) -> Scales {
     let signed = required_signed(graph);
-    let mut exponents: Vec<i32> = (0..graph.tensors.len())
-        .map(|t| fitting(ranges.tensors[t].max_abs() * headroom, VALUE_BITS - 1))
-        .collect();
+    let mut exponents: Vec<i32> =
+        (0..graph.tensors.len()).map(|t| fitting(ranges.tensors[t].max_abs() * headroom, VALUE_BITS - 1)).collect();
     for (i, node) in graph.nodes.iter().enumerate() {
         let t = node.output.0;
         let before = ranges.before_activation[i].max_abs() * headroom;
@@ -76,9 +75,8 @@ fn tie(graph: &FloatGraph, exponents: &mut [i32]) -> Vec<usize> {
     }
     // Inputs of the model and quotients have their own scale whatever they are joined with.
     let mut least = vec![i32::MAX; exponents.len()];
-    let rescaled = graph.nodes.iter().filter(|n| {
-        !matches!(n.op, FloatOp::View { .. } | FloatOp::Max { .. } | FloatOp::Div)
-    });
+    let rescaled =
+        graph.nodes.iter().filter(|n| !matches!(n.op, FloatOp::View { .. } | FloatOp::Max { .. } | FloatOp::Div));
     for node in rescaled {
         let class = root(&class, node.output.0);
         least[class] = least[class].min(exponents[node.output.0]);
@@ -121,10 +119,7 @@ fn wide(graph: &FloatGraph) -> Vec<bool> {
                 FloatOp::Sum { .. } | FloatOp::Add { .. } => true,
                 FloatOp::Div => i == 1,
                 FloatOp::View { .. } => wide[node.output.0],
-                FloatOp::Max { .. }
-                | FloatOp::Function { .. }
-                | FloatOp::Mul { .. }
-                | FloatOp::MatMul { .. } => false,
+                FloatOp::Max { .. } | FloatOp::Function { .. } | FloatOp::Mul { .. } | FloatOp::MatMul { .. } => false,
             };
         }
     }

@@ -2,8 +2,8 @@
 
 use prost::Message;
 use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
-    TensorShapeProto, TypeProto, ValueInfoProto,
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
+    ValueInfoProto,
     attribute_proto::AttributeType,
     tensor_proto::DataType,
     tensor_shape_proto::{Dimension, dimension},
@@ -104,18 +104,13 @@ impl Attribute<'_> {
     fn proto(&self) -> AttributeProto {
         let empty = AttributeProto::default();
         match *self {
-            Self::Int(name, i) => {
-                AttributeProto { name: name.into(), r#type: AttributeType::Int as i32, i, ..empty }
-            }
+            Self::Int(name, i) => AttributeProto { name: name.into(), r#type: AttributeType::Int as i32, i, ..empty },
             Self::Float(name, f) => {
                 AttributeProto { name: name.into(), r#type: AttributeType::Float as i32, f, ..empty }
             }
-            Self::Ints(name, ints) => AttributeProto {
-                name: name.into(),
-                r#type: AttributeType::Ints as i32,
-                ints: ints.to_vec(),
-                ..empty
-            },
+            Self::Ints(name, ints) => {
+                AttributeProto { name: name.into(), r#type: AttributeType::Ints as i32, ints: ints.to_vec(), ..empty }
+            }
             Self::Text(name, text) => AttributeProto {
                 name: name.into(),
                 r#type: AttributeType::String as i32,

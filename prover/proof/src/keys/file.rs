@@ -49,7 +49,7 @@ impl KeyDescription {
             permutation_columns: cs.permutation().get_columns().len(),
             proof_bytes: key.proof_length(),
             vk_digest: key.digest,
-            tau_g2: format!("0x{}", hex::encode(key.tau_g2.to_raw_bytes())),
+            tau_g2: format!("0x{}", hex::encode(key.verify_g2().to_raw_bytes())),
         }
     }
 }

@@ -11,13 +11,14 @@ mod layout;
 
 use std::fmt;
 
-use halo2_proofs::halo2curves::bn256::{Fr, G1Affine, G2Affine};
+use halo2_proofs::halo2curves::bn256::{Bn256, Fr, G1Affine, G2Affine};
 use halo2_proofs::plonk::{self, Circuit, ConstraintSystem};
+use halo2_proofs::poly::kzg::commitment::ParamsKZG;
 
 use crate::digest::{CircuitDigest, SrsDigest, VkDigest};
 use crate::error::ProofError;
 use crate::guard::{guarded, halo2};
-use crate::srs::{LogRows, Srs};
+use crate::srs::{LogRows, Srs, verifier_params};
 use crate::vk_digest;
 
 pub use file::KeyDescription;
@@ -38,7 +39,8 @@ pub struct VerifyingKey {
     digest: VkDigest,
     spec: KeySpec,
     srs: SrsDigest,
-    tau_g2: G2Affine,
+    /// Enough of the setup to check openings; built once, as verifications share it.
+    params: ParamsKZG<Bn256>,
     insecure: bool,
 }
 
@@ -64,7 +66,8 @@ impl VerifyingKey {
         insecure: bool,
     ) -> Result<Self, ProofError> {
         let digest = vk_digest::digest(&inner, spec.instances)?;
-        Ok(Self { inner, digest, spec, srs, tau_g2, insecure })
+        let params = verifier_params(LogRows(inner.get_domain().k()), tau_g2);
+        Ok(Self { inner, digest, spec, srs, params, insecure })
     }
 
     /// halo2's key.
@@ -93,8 +96,13 @@ impl VerifyingKey {
 
     /// `tau*G2` of those powers.
     #[must_use]
-    pub const fn verify_g2(&self) -> G2Affine {
-        self.tau_g2
+    pub fn verify_g2(&self) -> G2Affine {
+        self.params.s_g2()
+    }
+
+    /// What halo2's verifier asks of the setup.
+    pub(crate) const fn params(&self) -> &ParamsKZG<Bn256> {
+        &self.params
     }
 
     /// Words of a statement.

@@ -7,5 +7,6 @@ mod fixtures;
 mod keys;
 mod proofs;
 mod setups;
+mod spans;
 mod tampering;
 mod transcripts;

@@ -399,10 +399,7 @@ fn a_stored_setup_cannot_claim_a_ceremony_or_hide_its_mark() {
         Artefact::write(&path, &stamp, &description, |body| body.write_all(&bytes)).unwrap();
         Srs::load(&path, None).unwrap_err()
     };
-    let error = write(
-        false,
-        serde_json::json!({ "kind": "ceremony", "name": "Hermez powers of tau" }),
-    );
+    let error = write(false, serde_json::json!({ "kind": "ceremony", "name": "Hermez powers of tau" }));
     assert!(matches!(error, ProofError::FalseProvenance { .. }), "{error}");
     let error = write(false, serde_json::json!({ "kind": "development", "seed": "0x00" }));
     assert!(matches!(error, ProofError::Malformed { .. }), "{error}");

@@ -101,7 +101,7 @@ fn every_changed_instance_is_rejected() {
             assert_refused(chain_key().verifying(), &proof, &format!("instance {index}"));
         }
     }
-    let mut proof = honest.clone();
+    let mut proof = honest;
     proof.instances.swap(0, 1);
     assert_refused(chain_key().verifying(), &proof, "instances swapped");
 }
@@ -109,7 +109,7 @@ fn every_changed_instance_is_rejected() {
 #[test]
 fn a_pair_of_zeros_in_place_of_a_point_is_rejected() {
     let honest = prove_chain(2, &Chain::instances(2, STEPS), 1).unwrap().proof;
-    let mut proof = honest.clone();
+    let mut proof = honest;
     proof.bytes[..64].fill(0);
     let error = verify(chain_key().verifying(), &proof).unwrap_err();
     assert!(

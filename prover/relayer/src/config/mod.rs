@@ -86,12 +86,7 @@ pub struct ProverConfig {
 
 impl Default for ProverConfig {
     fn default() -> Self {
-        Self {
-            command: PathBuf::from("vouch"),
-            timeout_seconds: Seconds::new(600),
-            attempts: 2,
-            input_exponent: 0,
-        }
+        Self { command: PathBuf::from("vouch"), timeout_seconds: Seconds::new(600), attempts: 2, input_exponent: 0 }
     }
 }
 
@@ -210,10 +205,8 @@ impl RelayerConfig {
     /// # Errors
     /// As [`RelayerConfig::read`], without those of reading.
     pub fn parse(text: &str, path: &Path) -> Result<Self, RelayerError> {
-        let config: Self = toml::from_str(text).map_err(|error| RelayerError::ConfigSyntax {
-            path: path.to_owned(),
-            problem: explain(&error, text),
-        })?;
+        let config: Self = toml::from_str(text)
+            .map_err(|error| RelayerError::ConfigSyntax { path: path.to_owned(), problem: explain(&error, text) })?;
         config.check()?;
         Ok(config)
     }
@@ -229,9 +222,8 @@ impl RelayerConfig {
     }
 
     fn check(&self) -> Result<(), RelayerError> {
-        let bad = |key, problem: &str, remedy| {
-            Err(RelayerError::ConfigValue { key, problem: problem.to_owned(), remedy })
-        };
+        let bad =
+            |key, problem: &str, remedy| Err(RelayerError::ConfigValue { key, problem: problem.to_owned(), remedy });
         if self.rpc.is_empty() {
             return bad("rpc", "there is no endpoint", "write rpc = [\"http://host:port\"]");
         }
@@ -276,7 +268,7 @@ impl RelayerConfig {
 
 /// The error's own words and its line; never the line's text, which may hold a credential.
 fn explain(error: &toml::de::Error, text: &str) -> String {
-    let line = error.span().map(|span| text[..span.start.min(text.len())].lines().count().max(1));
+    let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
     match line {
         Some(line) => format!("line {line}: {}", error.message()),
         None => error.message().to_owned(),

@@ -27,9 +27,11 @@ impl SignerConfig {
     /// [`RelayerError::SecretMissing`], [`RelayerError::KeyInvalid`], [`RelayerError::Keystore`].
     pub fn open(&self, variable: impl Fn(&str) -> Option<String>) -> Result<PrivateKeySigner, RelayerError> {
         let secret = |key, name: &str, holds| {
-            variable(name)
-                .filter(|value| !value.is_empty())
-                .ok_or_else(|| RelayerError::SecretMissing { key, variable: name.to_owned(), holds })
+            variable(name).filter(|value| !value.is_empty()).ok_or_else(|| RelayerError::SecretMissing {
+                key,
+                variable: name.to_owned(),
+                holds,
+            })
         };
         self.check()?;
         if let Some(name) = &self.env {

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use alloy::signers::local::PrivateKeySigner;
+
 use super::*;
 
 const MINIMAL: &str = r#"
@@ -68,7 +70,7 @@ fn values_that_make_no_sense_name_key_and_remedy() {
 fn credentials_appear_in_no_dump_and_no_error() {
     let config = parse(MINIMAL).unwrap();
     let dump = format!("{config:?}");
-    assert!(dump.contains("https://rpc.example:8545") && !dump.contains("s3cret") && !dump.contains("pass"));
+    assert!(dump.contains("https://rpc.example:8545") && !dump.contains("s3cret") && !dump.contains("user"));
 
     let pasted = MINIMAL.replace("VOUCH_KEY", PUBLIC_KEY);
     let shown = message(&pasted);
@@ -129,5 +131,3 @@ fn amounts_are_read_and_shown_with_their_unit() {
         assert!(Wei::try_from(text.to_owned()).is_err(), "{text}");
     }
 }
-
-use alloy::signers::local::PrivateKeySigner;

@@ -20,8 +20,7 @@ use sqlx::sqlite::{
 use sqlx::{Row, Sqlite, Transaction};
 
 pub use job::{
-    Attempt, AttemptKind, JobAction, JobId, JobRecord, JobState, MinedAt, StatementInputs, StatementKey,
-    TimelineEntry,
+    Attempt, AttemptKind, JobAction, JobId, JobRecord, JobState, MinedAt, StatementInputs, StatementKey, TimelineEntry,
 };
 pub(crate) use step::Step;
 
@@ -48,8 +47,8 @@ impl Journal {
     /// and [`RelayerError::Journal`] where the system fails.
     pub async fn open(path: &Path) -> Result<Self, RelayerError> {
         let lock_path = with_suffix(path, ".lock");
-        let lock = File::create(&lock_path)
-            .map_err(|source| RelayerError::LockFile { path: lock_path.clone(), source })?;
+        let lock =
+            File::create(&lock_path).map_err(|source| RelayerError::LockFile { path: lock_path.clone(), source })?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => {
@@ -66,10 +65,10 @@ impl Journal {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true);
         let pool = connect(path, options).await?;
-        sqlx::migrate!("./migrations").run(&pool).await.map_err(|error| RelayerError::ForeignJournal {
-            path: path.to_owned(),
-            problem: error.to_string(),
-        })?;
+        sqlx::migrate!("./migrations")
+            .run(&pool)
+            .await
+            .map_err(|error| RelayerError::ForeignJournal { path: path.to_owned(), problem: error.to_string() })?;
         Ok(Self { path: path.to_owned(), pool, _lock: Some(lock) })
     }
 
@@ -118,10 +117,8 @@ impl Journal {
     /// # Errors
     /// As [`Journal::jobs`].
     pub async fn attempts(&self, id: JobId) -> Result<Vec<Attempt>, RelayerError> {
-        let rows = sqlx::query("SELECT * FROM attempts WHERE job_id = ? ORDER BY id")
-            .bind(id.0)
-            .fetch_all(&self.pool)
-            .await;
+        let rows =
+            sqlx::query("SELECT * FROM attempts WHERE job_id = ? ORDER BY id").bind(id.0).fetch_all(&self.pool).await;
         rows.map_err(self.failed("read"))?.iter().map(|row| row::attempt(id, row)).collect()
     }
 
@@ -130,10 +127,8 @@ impl Journal {
     /// # Errors
     /// As [`Journal::jobs`].
     pub async fn timeline(&self, id: JobId) -> Result<Vec<TimelineEntry>, RelayerError> {
-        let rows = sqlx::query("SELECT * FROM steps WHERE job_id = ? ORDER BY id")
-            .bind(id.0)
-            .fetch_all(&self.pool)
-            .await;
+        let rows =
+            sqlx::query("SELECT * FROM steps WHERE job_id = ? ORDER BY id").bind(id.0).fetch_all(&self.pool).await;
         rows.map_err(self.failed("read"))?.iter().map(|row| row::timeline(id, row)).collect()
     }
 
@@ -335,12 +330,7 @@ impl Journal {
         Ok(())
     }
 
-    async fn keep(
-        &self,
-        tx: &mut Transaction<'_, Sqlite>,
-        id: JobId,
-        attempt: &Attempt,
-    ) -> Result<(), RelayerError> {
+    async fn keep(&self, tx: &mut Transaction<'_, Sqlite>, id: JobId, attempt: &Attempt) -> Result<(), RelayerError> {
         sqlx::query(
             "INSERT INTO attempts (job_id, hash, nonce, kind, raw, gas_limit, max_fee, priority_fee, signed_at) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -421,11 +411,11 @@ fn options(path: &Path) -> SqliteConnectOptions {
 }
 
 async fn connect(path: &Path, options: SqliteConnectOptions) -> Result<SqlitePool, RelayerError> {
-    SqlitePoolOptions::new()
-        .max_connections(1)
-        .connect_with(options)
-        .await
-        .map_err(|source| RelayerError::Journal { path: path.to_owned(), action: "open", source })
+    SqlitePoolOptions::new().max_connections(1).connect_with(options).await.map_err(|source| RelayerError::Journal {
+        path: path.to_owned(),
+        action: "open",
+        source,
+    })
 }
 
 #[cfg(test)]

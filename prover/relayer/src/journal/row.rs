@@ -22,8 +22,7 @@ pub(super) fn job(row: &SqliteRow) -> Result<JobRecord, RelayerError> {
         Some(context) => Some(StatementInputs {
             context,
             nullifier: fields.parsed("nullifier")?,
-            input_words: words_from_text(&fields.raw::<String>("input_words")?)
-                .ok_or(fields.damaged("input_words"))?,
+            input_words: words_from_text(&fields.raw::<String>("input_words")?).ok_or(fields.damaged("input_words"))?,
         }),
     };
     let closing = match fields.optional("closing")? {
@@ -79,11 +78,7 @@ pub(super) fn attempt(id: JobId, row: &SqliteRow) -> Result<Attempt, RelayerErro
 
 pub(super) fn timeline(id: JobId, row: &SqliteRow) -> Result<TimelineEntry, RelayerError> {
     let fields = Fields { row, id };
-    Ok(TimelineEntry {
-        state: fields.parsed("state")?,
-        detail: fields.raw("detail")?,
-        at: fields.number("at")?,
-    })
+    Ok(TimelineEntry { state: fields.parsed("state")?, detail: fields.raw("detail")?, at: fields.number("at")? })
 }
 
 struct Fields<'r> {
@@ -112,9 +107,7 @@ impl<'r> Fields<'r> {
     }
 
     fn optional<T: FromStr>(&self, column: &'static str) -> Result<Option<T>, RelayerError> {
-        self.raw::<Option<String>>(column)?
-            .map(|text| text.parse().map_err(|_| self.damaged(column)))
-            .transpose()
+        self.raw::<Option<String>>(column)?.map(|text| text.parse().map_err(|_| self.damaged(column))).transpose()
     }
 }
 

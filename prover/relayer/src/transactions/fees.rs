@@ -101,11 +101,7 @@ mod tests {
     }
 
     fn caps(max_fee_per_gas: u128) -> FeeConfig {
-        FeeConfig {
-            max_fee_per_gas: Wei::new(max_fee_per_gas),
-            min_priority_fee: Wei::new(3),
-            ..FeeConfig::default()
-        }
+        FeeConfig { max_fee_per_gas: Wei::new(max_fee_per_gas), min_priority_fee: Wei::new(3), ..FeeConfig::default() }
     }
 
     #[test]
@@ -147,11 +143,8 @@ mod tests {
 
     #[test]
     fn budgets_of_the_transaction_and_of_the_day_hold() {
-        let caps = FeeConfig {
-            max_fee_per_transaction: Wei::new(50),
-            max_fee_per_day: Wei::new(80),
-            ..FeeConfig::default()
-        };
+        let caps =
+            FeeConfig { max_fee_per_transaction: Wei::new(50), max_fee_per_day: Wei::new(80), ..FeeConfig::default() };
         assert_eq!(check_budget(50, 30, &caps), Ok(()));
         assert_eq!(check_budget(51, 0, &caps), Err(Wait::TransactionFee { need: 51, cap: 50 }));
         assert_eq!(check_budget(50, 31, &caps), Err(Wait::DayBudget { need: 50, left: 49 }));

@@ -215,8 +215,7 @@ impl TransactionManager {
         let known = counts.latest.max(journal);
         if counts.pending > known {
             // Nothing of the journal's own is in flight here, so these are another program's.
-            self.reporter
-                .tell(RelayEvent::UnknownPending { first_nonce: known, count: counts.pending - known });
+            self.reporter.tell(RelayEvent::UnknownPending { first_nonce: known, count: counts.pending - known });
         }
         Ok(known.max(counts.pending))
     }
@@ -352,10 +351,8 @@ impl TransactionManager {
             }
             (AttemptKind::Submit, false) => self.failed_on_chain(job).await,
             (AttemptKind::Cancel, _) => {
-                let (end, reason) = job
-                    .closing
-                    .clone()
-                    .unwrap_or((JobState::Failed, "its nonce was cancelled".to_owned()));
+                let (end, reason) =
+                    job.closing.clone().unwrap_or((JobState::Failed, "its nonce was cancelled".to_owned()));
                 self.end(job, end, reason).await
             }
         }
@@ -453,13 +450,7 @@ impl TransactionManager {
         request(Some(self.sender()), job.key.consumer, calldata, U256::ZERO)
     }
 
-    fn sign(
-        &self,
-        job: &JobRecord,
-        nonce: u64,
-        kind: AttemptKind,
-        quote: &Quote,
-    ) -> Result<Attempt, RelayerError> {
+    fn sign(&self, job: &JobRecord, nonce: u64, kind: AttemptKind, quote: &Quote) -> Result<Attempt, RelayerError> {
         let (to, input) = match kind {
             AttemptKind::Submit => (job.key.consumer, job.calldata.clone().unwrap_or_default()),
             AttemptKind::Cancel => (self.sender(), Bytes::new()),
@@ -535,8 +526,7 @@ impl TransactionManager {
         for attempt in self.journal.attempts(job.id).await?.into_iter().rev() {
             if let Some(receipt) = self.chain.receipt(attempt.hash).await?
                 && receipt.block_number.is_some()
-                && (Some(attempt.nonce) == job.nonce
-                    || (attempt.kind == AttemptKind::Submit && receipt.status()))
+                && (Some(attempt.nonce) == job.nonce || (attempt.kind == AttemptKind::Submit && receipt.status()))
             {
                 return Ok(Some((attempt, receipt)));
             }

@@ -62,16 +62,12 @@ impl Constraints<'_> {
     fn query(&mut self, column: Column, rotation: i32, gate: &str) -> Result<Id> {
         let shape = self.shape;
         let (eval, kind, index) = match column {
-            Column::Advice(index) => (
-                shape.advice_queries.iter().position(|q| *q == (index, rotation)).map(Eval::Advice),
-                "advice",
-                index,
-            ),
-            Column::Fixed(index) => (
-                shape.fixed_queries.iter().position(|q| *q == (index, rotation)).map(Eval::Fixed),
-                "fixed",
-                index,
-            ),
+            Column::Advice(index) => {
+                (shape.advice_queries.iter().position(|q| *q == (index, rotation)).map(Eval::Advice), "advice", index)
+            }
+            Column::Fixed(index) => {
+                (shape.fixed_queries.iter().position(|q| *q == (index, rotation)).map(Eval::Fixed), "fixed", index)
+            }
             Column::Instance => {
                 let position = shape.instance_queries.iter().position(|q| *q == rotation);
                 return position
@@ -94,19 +90,12 @@ impl Constraints<'_> {
 
     fn term(&mut self, expression: &Expression<Fr>, gate: &str) -> Result<Term> {
         Ok(match expression {
-            Expression::Constant(value) => {
-                Term { coefficient: *value, challenges: BTreeMap::new(), rest: None }
+            Expression::Constant(value) => Term { coefficient: *value, challenges: BTreeMap::new(), rest: None },
+            Expression::Challenge(challenge) => {
+                Term { coefficient: Fr::ONE, challenges: BTreeMap::from([(challenge.index(), 1)]), rest: None }
             }
-            Expression::Challenge(challenge) => Term {
-                coefficient: Fr::ONE,
-                challenges: BTreeMap::from([(challenge.index(), 1)]),
-                rest: None,
-            },
             Expression::Selector(selector) => {
-                return Err(Error::VirtualSelector {
-                    gate: gate.to_owned(),
-                    selector: selector.index(),
-                });
+                return Err(Error::VirtualSelector { gate: gate.to_owned(), selector: selector.index() });
             }
             Expression::Fixed(q) => {
                 let id = self.query(Column::Fixed(q.column_index()), q.rotation().0, gate)?;
@@ -172,8 +161,7 @@ impl Constraints<'_> {
     fn permutation(&mut self, all: &mut Vec<Id>) -> Result<()> {
         let products = self.shape.products();
         let now: Vec<Id> = (0..products).map(|set| self.eval(Eval::Product(set))).collect();
-        let at_last: Vec<Id> =
-            (1..products).map(|set| self.eval(Eval::ProductLast(set - 1))).collect();
+        let at_last: Vec<Id> = (1..products).map(|set| self.eval(Eval::ProductLast(set - 1))).collect();
         let Inputs { l_first, l_last, l_active, x, beta, gamma, .. } = self.inputs;
         let p = &mut *self.program;
         let one = p.constant(Fr::ONE);

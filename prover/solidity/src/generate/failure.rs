@@ -57,9 +57,7 @@ impl Failure {
     /// Names of its arguments, all of type `uint256`.
     pub(crate) fn arguments(self) -> &'static [&'static str] {
         match self {
-            Failure::CalldataLength | Failure::InstanceCount | Failure::ProofLength => {
-                &["got", "want"]
-            }
+            Failure::CalldataLength | Failure::InstanceCount | Failure::ProofLength => &["got", "want"],
             Failure::InstanceNotCanonical => &["index"],
             Failure::ScalarNotCanonical
             | Failure::CoordinateNotCanonical
@@ -73,18 +71,12 @@ impl Failure {
     /// What it says, for the contract's documentation.
     pub(crate) fn doc(self) -> &'static str {
         match self {
-            Failure::CalldataLayout => {
-                "The instances or the proof are not where the canonical ABI encoding puts them."
-            }
-            Failure::CalldataLength => {
-                "Calldata has more or fewer bytes than the canonical encoding."
-            }
+            Failure::CalldataLayout => "The instances or the proof are not where the canonical ABI encoding puts them.",
+            Failure::CalldataLength => "Calldata has more or fewer bytes than the canonical encoding.",
             Failure::InstanceCount => "The number of instances is not the circuit's.",
             Failure::ProofLength => "The proof does not have this circuit's length in bytes.",
             Failure::InstanceNotCanonical => "An instance is not below the scalar modulus.",
-            Failure::ScalarNotCanonical => {
-                "The scalar at this word of the proof is not below the scalar modulus."
-            }
+            Failure::ScalarNotCanonical => "The scalar at this word of the proof is not below the scalar modulus.",
             Failure::CoordinateNotCanonical => {
                 "A coordinate of the point at this word of the proof is not below the base modulus."
             }

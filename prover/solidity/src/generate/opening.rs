@@ -107,11 +107,7 @@ fn scalars(writer: &mut Writer<'_>, values: &Values) -> Scalars {
         for (position, rotation) in set.rotations.iter().enumerate() {
             // Lagrange basis over the set's points x w^a: the powers of x in the denominators
             // are taken out, what is left of them is known now.
-            let evals: Vec<Id> = set
-                .members
-                .iter()
-                .map(|(_, evals)| writer.eval(evals[position]))
-                .collect();
+            let evals: Vec<Id> = set.members.iter().map(|(_, evals)| writer.eval(evals[position])).collect();
             let joined = writer.program.horner(&evals, y);
             let numerator = points.product(writer, |r| inside(r) && r != *rotation);
             let own = writer.shape.root(*rotation);
@@ -213,10 +209,7 @@ fn pairing(writer: &mut Writer<'_>, scalars: &Scalars) {
     line!(writer, "accumulate({h1:#x}, mload({:#x}))", scalars.h1);
     line!(writer, "calldatacopy({PAIRING:#x}, {h2:#x}, 0x40)");
     line!(writer, "accumulate({PAIRING:#x}, mload({u:#x}))");
-    for (start, point) in [
-        (PAIRING + 0x40, writer.params.s_g2),
-        (F + 0x40, -G2Affine::generator()),
-    ] {
+    for (start, point) in [(PAIRING + 0x40, writer.params.s_g2), (F + 0x40, -G2Affine::generator())] {
         // EIP-197 puts the imaginary part first.
         let coordinates = [point.x.c1, point.x.c0, point.y.c1, point.y.c0];
         for (i, coordinate) in coordinates.iter().enumerate() {

@@ -176,12 +176,7 @@ impl Program {
 
     /// Writes statements that leave the value of each root at its address, which is about to be
     /// overwritten: later code computes the root anew.
-    pub(crate) fn store_volatile(
-        &mut self,
-        roots: &[(usize, Id)],
-        memory: &mut Memory,
-        out: &mut String,
-    ) {
+    pub(crate) fn store_volatile(&mut self, roots: &[(usize, Id)], memory: &mut Memory, out: &mut String) {
         self.write(roots, memory, out);
     }
 
@@ -238,9 +233,7 @@ impl Program {
             }
         };
         let keep = match node {
-            Node::Const(bytes) => {
-                uses[id.0] > 2 && word::significant_bytes(&bytes) > SHORT_CONSTANT_BYTES
-            }
+            Node::Const(bytes) => uses[id.0] > 2 && word::significant_bytes(&bytes) > SHORT_CONSTANT_BYTES,
             _ => uses[id.0] > 1 || code.depth > MAX_DEPTH,
         };
         if !keep {
@@ -271,14 +264,7 @@ impl Program {
 
     /// Both operands, the one that needs more stack last: Yul evaluates arguments from right to
     /// left, so it runs while the stack is still empty.
-    fn operands(
-        &mut self,
-        a: Id,
-        b: Id,
-        uses: &[usize],
-        memory: &mut Memory,
-        out: &mut String,
-    ) -> (Code, Code) {
+    fn operands(&mut self, a: Id, b: Id, uses: &[usize], memory: &mut Memory, out: &mut String) -> (Code, Code) {
         let a = self.code(a, uses, memory, out);
         let b = self.code(b, uses, memory, out);
         if a.depth > b.depth { (b, a) } else { (a, b) }

@@ -98,10 +98,7 @@ impl<'a> Shape<'a> {
             return Err(Error::InstanceColumns { got: cs.num_instance_columns() });
         }
         if let Some(first) = cs.lookups().first() {
-            return Err(Error::Lookups {
-                count: cs.lookups().len(),
-                first: first.name().to_owned(),
-            });
+            return Err(Error::Lookups { count: cs.lookups().len(), first: first.name().to_owned() });
         }
         let domain = vk.get_domain();
         let pieces = domain.get_quotient_poly_degree();
@@ -111,10 +108,7 @@ impl<'a> Shape<'a> {
         let challenge_phase = cs.challenge_phase();
         let last_phase = phase_of.iter().max().copied().unwrap_or(0);
         let phases = (0..=last_phase)
-            .map(|phase| Phase {
-                advice: positions(&phase_of, phase),
-                challenges: positions(&challenge_phase, phase),
-            })
+            .map(|phase| Phase { advice: positions(&phase_of, phase), challenges: positions(&challenge_phase, phase) })
             .collect();
 
         let permutation = cs

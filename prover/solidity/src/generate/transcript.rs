@@ -93,12 +93,7 @@ impl Builder<'_> {
         // The digest's word is taken already; the rest follows it.
         self.memory.words(self.prefix + words);
         self.addresses.extend((0..words).map(|i| start + 32 * i));
-        self.segments.push(Segment {
-            address: self.slot,
-            first: self.first,
-            words,
-            challenges: challenges.to_vec(),
-        });
+        self.segments.push(Segment { address: self.slot, first: self.first, words, challenges: challenges.to_vec() });
         self.prefix = 0;
         self.first = self.words;
         self.slot = self.memory.words(1);

@@ -5,6 +5,7 @@ use std::ops::Range;
 use halo2_proofs::halo2curves::bn256::Fr;
 use halo2_proofs::halo2curves::ff::{Field, PrimeField};
 
+use super::VerifierParams;
 use super::constraints::{Constraints, Inputs};
 use super::failure::Failure;
 use super::memory::{BASE, Memory};
@@ -12,7 +13,6 @@ use super::opening;
 use super::program::{Id, Program};
 use super::shape::{Eval, Shape};
 use super::transcript::{Challenge, Segment, Transcript};
-use super::VerifierParams;
 use crate::error::Result;
 use crate::word;
 
@@ -69,15 +69,8 @@ pub(crate) fn write(shape: &Shape<'_>, params: &VerifierParams) -> Result<Plan> 
     let proof_bytes = 32 * transcript.proof_words();
     let evals_start = proof_start + 32 * transcript.evals_start;
     let evals = evals_start..evals_start + 32 * shape.eval_count();
-    let mut writer = Writer {
-        shape,
-        params,
-        transcript,
-        memory,
-        program: Program::default(),
-        out: String::new(),
-        proof_start,
-    };
+    let mut writer =
+        Writer { shape, params, transcript, memory, program: Program::default(), out: String::new(), proof_start };
     writer.calldata(proof_bytes);
     writer.points();
     writer.transcript();
@@ -124,10 +117,7 @@ impl Writer<'_> {
         line!(self, "// Calldata: the canonical encoding and nothing else.");
         line!(self, "if gt(mload(0x40), {BASE:#x}) {{ revert(0, 0) }}");
         let count_error = Failure::InstanceCount.yul();
-        line!(
-            self,
-            "if iszero(eq(instances.length, {count})) {{ fail2({count_error}, instances.length, {count}) }}"
-        );
+        line!(self, "if iszero(eq(instances.length, {count})) {{ fail2({count_error}, instances.length, {count}) }}");
         let length_error = Failure::ProofLength.yul();
         line!(
             self,
@@ -139,10 +129,7 @@ impl Writer<'_> {
             "if iszero(and(eq(instances.offset, {INSTANCES_START:#x}), eq(proof.offset, {proof_start:#x}))) {{ fail({layout}) }}"
         );
         let calldata = Failure::CalldataLength.yul();
-        line!(
-            self,
-            "if iszero(eq(calldatasize(), {total:#x})) {{ fail2({calldata}, calldatasize(), {total:#x}) }}"
-        );
+        line!(self, "if iszero(eq(calldatasize(), {total:#x})) {{ fail2({calldata}, calldatasize(), {total:#x}) }}");
     }
 
     /// No point is the identity: `y = 0` holds for no other point of the curve, and what is not on
@@ -150,12 +137,10 @@ impl Writer<'_> {
     fn points(&mut self) {
         line!(self, "// No commitment is the identity, the only point with y = 0.");
         let evals_end = self.transcript.evals_start + self.shape.eval_count();
-        let words = (0..self.transcript.evals_start)
-            .step_by(2)
-            .chain((evals_end..self.transcript.proof_words()).step_by(2));
-        let zero: Vec<String> = words
-            .map(|w| format!("iszero(calldataload({:#x}))", self.proof_start + 32 * (w + 1)))
-            .collect();
+        let words =
+            (0..self.transcript.evals_start).step_by(2).chain((evals_end..self.transcript.proof_words()).step_by(2));
+        let zero: Vec<String> =
+            words.map(|w| format!("iszero(calldataload({:#x}))", self.proof_start + 32 * (w + 1))).collect();
         for group in zero.chunks(GROUP) {
             line!(self, "if {} {{ blame(0) }}", fold("or", group));
         }
@@ -229,10 +214,7 @@ impl Writer<'_> {
         }
         line!(self, "if iszero(ok) {{");
         line!(self, "for {{ let p := {first:#x} }} lt(p, {end:#x}) {{ p := add(p, 0x20) }} {{");
-        line!(
-            self,
-            "if iszero(lt(calldataload(p), r)) {{ fail1({not_canonical}, shr(5, sub(p, {proof_start:#x}))) }}"
-        );
+        line!(self, "if iszero(lt(calldataload(p), r)) {{ fail1({not_canonical}, shr(5, sub(p, {proof_start:#x}))) }}");
         line!(self, "}}");
         line!(self, "}}");
         line!(self, "}}");
@@ -242,10 +224,7 @@ impl Writer<'_> {
             let to = from + 32 * count;
             let not_canonical = Failure::InstanceNotCanonical.yul();
             line!(self, "for {{ let p := {from:#x} }} lt(p, {to:#x}) {{ p := add(p, 0x20) }} {{");
-            line!(
-                self,
-                "if iszero(lt(mload(p), r)) {{ fail1({not_canonical}, shr(5, sub(p, {from:#x}))) }}"
-            );
+            line!(self, "if iszero(lt(mload(p), r)) {{ fail1({not_canonical}, shr(5, sub(p, {from:#x}))) }}");
             line!(self, "}}");
         }
     }
@@ -293,10 +272,8 @@ impl Writer<'_> {
         // Addresses of denominators; one inversion replaces each value by its inverse.
         let mut denominators: Vec<usize> = Vec::new();
         let queries = self.shape.instance_queries.clone();
-        let instance_fractions: Vec<_> = queries
-            .iter()
-            .map(|rotation| self.fraction(-rotation, self.shape.instances, true))
-            .collect();
+        let instance_fractions: Vec<_> =
+            queries.iter().map(|rotation| self.fraction(-rotation, self.shape.instances, true)).collect();
         let blind = self.fraction(-(self.shape.blinding as i32), self.shape.blinding, false);
         denominators.extend(instance_fractions.iter().map(|(_, denominator)| *denominator));
         denominators.push(blind.1);
@@ -359,12 +336,7 @@ impl Writer<'_> {
         line!(self, "// Constraints at x.");
         let slot = self.transcript.eval(Eval::Quotient);
         self.program.store(&[(slot, quotient)], &mut self.memory, &mut self.out);
-        Ok(opening::Values {
-            xn,
-            x_inverse: slots[3],
-            first_difference_inverse: slots[4],
-            points,
-        })
+        Ok(opening::Values { xn, x_inverse: slots[3], first_difference_inverse: slots[4], points })
     }
 
     /// Replaces every entry by its inverse: prefix products, one modular exponentiation, and back.

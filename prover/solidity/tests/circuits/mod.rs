@@ -1,12 +1,5 @@
 //! Satisfiable circuits with random gates, and proofs of them.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::PathBuf;
 
@@ -14,9 +7,8 @@ use halo2_proofs::circuit::{Layouter, SimpleFloorPlanner, Value};
 use halo2_proofs::halo2curves::bn256::{Bn256, Fr, G1Affine};
 use halo2_proofs::halo2curves::ff::{Field, PrimeField};
 use halo2_proofs::plonk::{
-    Advice, Challenge, Circuit, Column, ConstraintSystem, Error, Expression, FirstPhase, Fixed,
-    Instance, ProvingKey, SecondPhase, ThirdPhase, VerifyingKey, create_proof, keygen_pk, keygen_vk,
-    verify_proof,
+    Advice, Challenge, Circuit, Column, ConstraintSystem, Error, Expression, FirstPhase, Fixed, Instance, ProvingKey,
+    SecondPhase, ThirdPhase, VerifyingKey, create_proof, keygen_pk, keygen_vk, verify_proof,
 };
 use halo2_proofs::poly::Rotation;
 use halo2_proofs::poly::kzg::commitment::{KZGCommitmentScheme, ParamsKZG};
@@ -237,14 +229,12 @@ pub struct RandomConfig {
 impl RandomCircuit {
     pub fn new(recipe: &Recipe, witness_seed: u64) -> Self {
         let mut key = ChaCha20Rng::seed_from_u64(recipe.seed ^ 0xf1);
-        let fixed: Vec<Vec<Fr>> = (0..recipe.fixed)
-            .map(|_| (0..FILLED).map(|_| Fr::random(&mut key)).collect())
-            .collect();
+        let fixed: Vec<Vec<Fr>> =
+            (0..recipe.fixed).map(|_| (0..FILLED).map(|_| Fr::random(&mut key)).collect()).collect();
         let mut rng = ChaCha20Rng::seed_from_u64(witness_seed);
         let instances: Vec<Fr> = (0..recipe.instances).map(|_| Fr::random(&mut rng)).collect();
-        let mut free: Vec<Vec<Fr>> = (0..recipe.free)
-            .map(|_| (0..FILLED).map(|_| Fr::random(&mut rng)).collect())
-            .collect();
+        let mut free: Vec<Vec<Fr>> =
+            (0..recipe.free).map(|_| (0..FILLED).map(|_| Fr::random(&mut rng)).collect()).collect();
         for column in 0..recipe.permuted {
             for row in 0..FILLED {
                 free[column][row] = match recipe.copy(column, row) {
@@ -264,16 +254,10 @@ impl RandomCircuit {
             Ast::Const(value) => *value,
             Ast::Free(column, rotation) => self.free[*column][at(*rotation)],
             Ast::Fixed(column, rotation) => self.fixed[*column][at(*rotation)],
-            Ast::Instance(rotation) => {
-                self.instances.get(at(*rotation)).copied().unwrap_or(Fr::ZERO)
-            }
+            Ast::Instance(rotation) => self.instances.get(at(*rotation)).copied().unwrap_or(Fr::ZERO),
             Ast::Challenge(i) => challenges[*i],
-            Ast::Add(a, b) => {
-                self.evaluate(a, row, challenges) + self.evaluate(b, row, challenges)
-            }
-            Ast::Mul(a, b) => {
-                self.evaluate(a, row, challenges) * self.evaluate(b, row, challenges)
-            }
+            Ast::Add(a, b) => self.evaluate(a, row, challenges) + self.evaluate(b, row, challenges),
+            Ast::Mul(a, b) => self.evaluate(a, row, challenges) * self.evaluate(b, row, challenges),
             Ast::Neg(a) => -self.evaluate(a, row, challenges),
             Ast::Scale(a, factor) => self.evaluate(a, row, challenges) * factor,
         }
@@ -309,7 +293,7 @@ enum Source {
 impl Recipe {
     /// What a cell of a permuted column is a copy of.
     fn copy(&self, column: usize, row: usize) -> Option<Source> {
-        if column > 0 && row % 3 == 0 {
+        if column > 0 && row.is_multiple_of(3) {
             return Some(Source::Free(column - 1, (row * 5 + column) % FILLED));
         }
         if column == 0 && self.permuted_instance && row < self.instances {
@@ -418,13 +402,8 @@ impl Circuit<Fr> for RandomCircuit {
         config
     }
 
-    fn synthesize(
-        &self,
-        config: RandomConfig,
-        mut layouter: impl Layouter<Fr>,
-    ) -> Result<(), Error> {
-        let drawn: Vec<Value<Fr>> =
-            config.challenges.iter().map(|c| layouter.get_challenge(*c)).collect();
+    fn synthesize(&self, config: RandomConfig, mut layouter: impl Layouter<Fr>) -> Result<(), Error> {
+        let drawn: Vec<Value<Fr>> = config.challenges.iter().map(|c| layouter.get_challenge(*c)).collect();
         let mut tied = Vec::new();
         layouter.assign_region(
             || "all",
@@ -447,10 +426,8 @@ impl Circuit<Fr> for RandomCircuit {
                     .zip(&self.free)
                     .map(|(column, values)| {
                         let each = values.iter().enumerate();
-                        each.map(|(row, value)| {
-                            region.assign_advice(*column, row, Value::known(*value)).cell()
-                        })
-                        .collect()
+                        each.map(|(row, value)| region.assign_advice(*column, row, Value::known(*value)).cell())
+                            .collect()
                     })
                     .collect();
                 tied.clear();
@@ -505,12 +482,8 @@ impl Keyed {
         let vk = keygen_vk(&srs, &circuit).unwrap();
         let mut vk_digest = vk.transcript_repr().to_repr();
         vk_digest.reverse();
-        let params = VerifierParams {
-            s_g2: srs.s_g2(),
-            vk_digest,
-            srs_digest: [0x51; 32],
-            instances: recipe.instances,
-        };
+        let params =
+            VerifierParams { s_g2: srs.s_g2(), vk_digest, srs_digest: [0x51; 32], instances: recipe.instances };
         let pk = keygen_pk(&srs, vk, &circuit).unwrap();
         Keyed { recipe: recipe.clone(), srs, pk, params }
     }

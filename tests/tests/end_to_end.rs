@@ -1,0 +1,19 @@
+//! The main job, asserted: the same run that `script/demo` tells as a story.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use vouch_tests::demo::{self, Options};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_vault_follows_verified_outputs_and_refuses_everything_else() {
+    let say = |line: &str| eprintln!("{line}");
+    let summary = demo::run(&Options { epochs: 3, say: &say }).await.unwrap();
+    assert_eq!(summary.rebalances.len(), 3);
+    for rebalance in &summary.rebalances {
+        assert!((0.0..=1.0).contains(&rebalance.target));
+        let before = (rebalance.weight_before - rebalance.target).abs();
+        let after = (rebalance.weight_after - rebalance.target).abs();
+        assert!(after < before, "epoch {} moved away from its target", rebalance.epoch);
+    }
+    let errors: Vec<_> = summary.refusals.iter().map(|refusal| refusal.error.as_str()).collect();
+    assert_eq!(errors, ["ProofRejected", "StatementUsed", "ProofRejected", "ProofRejected", "ProofRejected"]);
+}
