@@ -9,6 +9,7 @@ use alloy::primitives::{Address, B256, Bytes, TxKind, U256};
 use alloy::providers::{Provider, RootProvider};
 use alloy::rpc::types::{FeeHistory, TransactionInput, TransactionReceipt, TransactionRequest};
 use alloy::sol_types::SolCall;
+use alloy::transports::http::reqwest::Url;
 use alloy::transports::{RpcError, TransportError, TransportResult};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -65,10 +66,10 @@ pub struct Chain {
     order: Mutex<Vec<usize>>,
 }
 
-#[derive(Debug)]
 struct Endpoint {
     label: String,
-    url: String,
+    /// The URL in the forms in which an error may show it, the longest first.
+    secret_forms: Vec<String>,
     provider: RootProvider,
 }
 
@@ -81,7 +82,7 @@ impl Chain {
             .iter()
             .map(|rpc| Endpoint {
                 label: rpc.label(),
-                url: rpc.url().to_string(),
+                secret_forms: secret_forms(rpc.url()),
                 provider: RootProvider::new_http(rpc.url().clone()),
             })
             .collect();
@@ -197,7 +198,7 @@ impl Chain {
         let answer = self
             .read("eth_estimateGas", |p| {
                 let request = request.clone();
-                async move { p.estimate_gas(request).await }
+                async move { p.estimate_gas(request).block(BlockId::latest()).await }
             })
             .await;
         match answer {
@@ -286,10 +287,12 @@ impl Chain {
         best.ok_or(RelayerError::RpcUnreachable { method: "eth_sendRawTransaction", tried: self.endpoints.len(), last })
     }
 
+    /// On the latest block, not the pending one, which alloy asks by default: there our own waiting
+    /// transaction has already been executed, and the same call would revert because of it.
     async fn call(&self, what: &'static str, request: &TransactionRequest) -> Result<Bytes, RelayerError> {
         self.read(what, |p| {
             let request = request.clone();
-            async move { p.call(request).await }
+            async move { p.call(request).block(BlockId::latest()).await }
         })
         .await
     }
@@ -335,6 +338,13 @@ impl Chain {
     }
 }
 
+/// Shows the label alone: the rest holds credentials.
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.label)
+    }
+}
+
 impl Endpoint {
     /// An error's words without the URL, which may hold a credential.
     fn describe(&self, error: &TransportError) -> String {
@@ -347,7 +357,7 @@ impl Endpoint {
             }
             source = cause.source();
         }
-        text.replace(&self.url, &self.label)
+        self.secret_forms.iter().fold(text, |text, form| text.replace(form, &self.label))
     }
 }
 
@@ -360,6 +370,14 @@ pub(crate) fn request(from: Option<Address>, to: Address, data: Bytes, value: U2
         value: Some(value),
         ..TransactionRequest::default()
     }
+}
+
+/// A URL as it is, and without user and password, which HTTP clients strip from it.
+fn secret_forms(url: &Url) -> Vec<String> {
+    let mut bare = url.clone();
+    // Refused only for URLs that cannot have them.
+    let _ = (bare.set_username(""), bare.set_password(None));
+    [url.to_string(), bare.to_string()].into()
 }
 
 async fn identity(provider: &RootProvider) -> TransportResult<(u64, Option<Head>)> {

@@ -52,11 +52,11 @@ pub(crate) struct Source {
     #[arg(long, value_parser = parse_shape)]
     input_shape: Vec<(String, Vec<usize>)>,
     /// Who sees the inputs.
-    #[arg(long, value_enum, default_value_t = Placement::Public)]
-    input: Placement,
+    #[arg(long = "input-visibility", value_enum, default_value_t = Placement::Public)]
+    input_visibility: Placement,
     /// Who sees the outputs.
-    #[arg(long, value_enum, default_value_t = Placement::Public)]
-    output: Placement,
+    #[arg(long = "output-visibility", value_enum, default_value_t = Placement::Public)]
+    output_visibility: Placement,
     /// Private weights are hidden and not bound by the verifying key; public weights are bound by it
     /// and not hidden.
     #[arg(long, value_enum, default_value_t = Placement::Private)]
@@ -98,8 +98,8 @@ impl Source {
         };
         let options = QuantiseOptions {
             headroom: self.headroom,
-            inputs: visibility(self.input),
-            outputs: visibility(self.output),
+            inputs: visibility(self.input_visibility),
+            outputs: visibility(self.output_visibility),
         };
         let graph = quantise(&float, &ranges, &options)?;
         let weights = match self.params {

@@ -98,6 +98,10 @@ fn read_powers(file: &Path, k: LogRows) -> Result<Srs, Failure> {
     if file.extension().is_some_and(|extension| extension == "ptau") {
         return Ok(Srs::import_ptau(file, Some(k), Trust::KnownCeremonies)?);
     }
+    if !file.extension().is_some_and(|extension| extension == "srs" || extension == "raw") {
+        let message = format!("{} is no file of powers of tau", file.display());
+        return Err(Failure::new("not_powers", message, "give a .ptau of a ceremony, or a .srs file"));
+    }
     let srs = if vouch_proof::inspect(file).is_ok() {
         Srs::load(file, None)?
     } else {

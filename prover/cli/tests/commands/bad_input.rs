@@ -95,9 +95,12 @@ fn a_file_that_is_no_model_is_refused() {
 #[test]
 fn a_weight_that_is_no_number_is_refused() {
     let mut bytes = fs::read(model_file("model.onnx")).unwrap();
-    // Weights fill the middle of the file: the first aligned float there that looks like one becomes NaN.
+    // The high bytes of small little-endian floats stand out, and so tell where in the middle of the file they begin.
     let middle = bytes.len() / 2;
-    let at = (middle..bytes.len()).find(|at| matches!(bytes[*at], 0x3c..=0x3e)).unwrap();
+    let places =
+        |phase: usize| (middle + phase..middle + 256).step_by(4).filter(|at| matches!(bytes[*at] & 0x7f, 0x3c..=0x3e));
+    let phase = (0..4).max_by_key(|phase| places(*phase).count()).unwrap();
+    let at = places(phase).next().unwrap();
     bytes[at - 1..=at].copy_from_slice(&[0xc0, 0x7f]);
     let folder = tempfile::tempdir().unwrap();
     let model = folder.path().join("model.onnx");

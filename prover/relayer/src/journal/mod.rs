@@ -28,6 +28,9 @@ use crate::error::RelayerError;
 
 /// Time that a write waits for another process that reads or writes the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the lock is tried: a relayer that is just ending frees it in a moment.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// The journal: an SQLite file in WAL mode.
 #[derive(Debug)]
@@ -49,13 +52,20 @@ impl Journal {
         let lock_path = with_suffix(path, ".lock");
         let lock =
             File::create(&lock_path).map_err(|source| RelayerError::LockFile { path: lock_path.clone(), source })?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => {
-                return Err(RelayerError::JournalInUse { path: path.to_owned() });
-            }
-            Err(std::fs::TryLockError::Error(source)) => {
-                return Err(RelayerError::LockFile { path: lock_path, source });
+        let mut tries = LOCK_TRIES;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(std::fs::TryLockError::WouldBlock) if tries > 1 => {
+                    tries -= 1;
+                    tokio::time::sleep(LOCK_PAUSE).await;
+                }
+                Err(std::fs::TryLockError::WouldBlock) => {
+                    return Err(RelayerError::JournalInUse { path: path.to_owned() });
+                }
+                Err(std::fs::TryLockError::Error(source)) => {
+                    return Err(RelayerError::LockFile { path: lock_path, source });
+                }
             }
         }
         let options = options(path)

@@ -32,7 +32,7 @@ fn attempt(byte: u8, nonce: u64) -> Attempt {
         gas_limit: 21_000,
         max_fee: u128::from(u64::MAX) + 5,
         priority_fee: 1,
-        signed_at: now(),
+        signed_at: 1_000,
         fee_paid: None,
     }
 }

@@ -78,7 +78,7 @@ async fn a_prover_that_takes_too_long_or_is_cancelled_is_killed() {
     let prover = prover(&folder, &format!("echo $$ > {}; exec sleep 600", pid_file.display()));
     let gone = || {
         let pid = std::fs::read_to_string(&pid_file).unwrap();
-        !std::process::Command::new("kill").args(["-0", pid.trim()]).status().unwrap().success()
+        !std::process::Command::new("kill").args(["-0", pid.trim()]).output().unwrap().status.success()
     };
     let start = Instant::now();
     let error = prover.prove(&job()).await.unwrap_err();

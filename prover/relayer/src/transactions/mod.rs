@@ -11,7 +11,7 @@ mod fees;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alloy::consensus::{SignableTransaction, TxEip1559, TxEnvelope};
 use alloy::eips::eip2718::Encodable2718;
@@ -33,6 +33,8 @@ use crate::revert::{Revert, RevertMeaning};
 const TRANSFER_GAS: u64 = 21_000;
 /// Share of the gas estimate that is added to it: state changes between estimate and inclusion.
 const GAS_MARGIN_PERCENT: u64 = 25;
+/// Polling intervals for which a nonce must be used without a receipt before it counts as taken.
+const GRACE_POLLS: u32 = 2;
 /// The day of the daily budget (seconds).
 const DAY: u64 = 86_400;
 
@@ -40,11 +42,17 @@ const DAY: u64 = 86_400;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
     /// It took one step.
-    Advanced(JobRecord),
+    Advanced(Box<JobRecord>),
     /// It cannot go on now.
     Waiting(Wait),
     /// There is nothing to do for it here.
     Idle,
+}
+
+impl Progress {
+    fn advanced(job: JobRecord) -> Self {
+        Self::Advanced(Box::new(job))
+    }
 }
 
 /// Takes jobs from a known content to a confirmed transaction, one journal step at a time.
@@ -60,6 +68,8 @@ pub struct TransactionManager {
     reporter: Reporter,
     /// What was last told about each job, so that it is told once.
     told: Mutex<HashMap<JobId, Wait>>,
+    /// Since when a job's nonce is counted as mined without a receipt.
+    unexplained: Mutex<HashMap<JobId, Instant>>,
 }
 
 /// What a new transaction would cost.
@@ -95,6 +105,7 @@ impl TransactionManager {
             dry_run: config.dry_run,
             reporter: Reporter::new(events),
             told: Mutex::new(HashMap::new()),
+            unexplained: Mutex::new(HashMap::new()),
         }
     }
 
@@ -135,7 +146,7 @@ impl TransactionManager {
     pub async fn drive(&self, mut job: JobRecord, head: Head) -> Result<JobRecord, RelayerError> {
         loop {
             match self.advance(&job, head).await? {
-                Progress::Advanced(next) => job = next,
+                Progress::Advanced(next) => job = *next,
                 Progress::Waiting(_) | Progress::Idle => return Ok(job),
             }
         }
@@ -204,7 +215,7 @@ impl TransactionManager {
         }
         let nonce = self.free_nonce().await?;
         let step = Step::Reserve { sender: account, nonce };
-        Ok(Progress::Advanced(self.journal.record(job.id, &step).await?))
+        Ok(Progress::advanced(self.journal.record(job.id, &step).await?))
     }
 
     /// The first nonce that neither the chain, nor its pool, nor the journal has used.
@@ -239,7 +250,7 @@ impl TransactionManager {
             Err(_) => return self.release(job, "it cannot be sent as it is now").await,
         };
         let attempt = self.sign(job, nonce, AttemptKind::Submit, &quote)?;
-        Ok(Progress::Advanced(self.journal.record(job.id, &Step::Sign(attempt)).await?))
+        Ok(Progress::advanced(self.journal.record(job.id, &Step::Sign(attempt)).await?))
     }
 
     /// `Signed`: gives the newest transaction to the nodes.
@@ -249,7 +260,7 @@ impl TransactionManager {
         if let Some(newest) = attempts.last() {
             self.send(job, newest, attempts.len()).await?;
         }
-        Ok(Progress::Advanced(next))
+        Ok(Progress::advanced(next))
     }
 
     /// `Broadcast`: looks for it in a block, and sends, replaces or cancels as time passes.
@@ -263,7 +274,11 @@ impl TransactionManager {
         if let Some((attempt, receipt)) = self.receipt(job).await? {
             return self.mine(job, &attempt, &receipt).await;
         }
-        if settled > nonce {
+        let is_taken = self.is_unexplained_for_long(job.id, settled > nonce);
+        if settled > nonce && !is_taken {
+            return Ok(Progress::Waiting(Wait::Block));
+        }
+        if is_taken {
             self.reporter.tell(RelayEvent::NonceTaken { job: job.id, nonce });
             return match &job.closing {
                 Some((end, reason)) => self.end(job, *end, reason.clone()).await,
@@ -283,6 +298,22 @@ impl TransactionManager {
         }
         self.resend_if_lost(job, newest, attempts.len()).await?;
         Ok(Progress::Waiting(Wait::Block))
+    }
+
+    /// Whether a nonce has been counted as mined without a receipt of ours for long enough to be
+    /// believed. Nodes count a block's transactions a moment before they serve its receipts, and
+    /// one that lags may answer either question.
+    fn is_unexplained_for_long(&self, job: JobId, is_unexplained: bool) -> bool {
+        let mut since = self.unexplained.lock().unwrap_or_else(PoisonError::into_inner);
+        if !is_unexplained {
+            since.remove(&job);
+            return false;
+        }
+        let for_long = since.entry(job).or_insert_with(Instant::now).elapsed() >= self.poll * GRACE_POLLS;
+        if for_long {
+            since.remove(&job);
+        }
+        for_long
     }
 
     /// Signs a transaction that pays more, at the same nonce.
@@ -322,7 +353,7 @@ impl TransactionManager {
         match raised {
             Ok(fees) => {
                 let attempt = self.sign(job, newest.nonce, kind, &Quote { gas_limit, fees })?;
-                Ok(Progress::Advanced(self.journal.record(job.id, &Step::Sign(attempt)).await?))
+                Ok(Progress::advanced(self.journal.record(job.id, &Step::Sign(attempt)).await?))
             }
             Err(wait) => {
                 self.resend_if_lost(job, newest, count).await?;
@@ -336,7 +367,7 @@ impl TransactionManager {
         let Some((attempt, receipt)) = self.receipt(job).await? else {
             let hash = job.mined.map(|at| at.hash).unwrap_or_default();
             self.reporter.tell(RelayEvent::Reorganised { job: job.id, hash });
-            return Ok(Progress::Advanced(self.journal.record(job.id, &Step::Unmine).await?));
+            return Ok(Progress::advanced(self.journal.record(job.id, &Step::Unmine).await?));
         };
         let at = mined_at(&receipt);
         if job.mined != Some(at) {
@@ -347,7 +378,7 @@ impl TransactionManager {
         }
         match (attempt.kind, receipt.status()) {
             (AttemptKind::Submit, true) => {
-                Ok(Progress::Advanced(self.finish(job.id, JobState::Confirmed, None).await?))
+                Ok(Progress::advanced(self.finish(job.id, JobState::Confirmed, None).await?))
             }
             (AttemptKind::Submit, false) => self.failed_on_chain(job).await,
             (AttemptKind::Cancel, _) => {
@@ -385,7 +416,7 @@ impl TransactionManager {
         let fee_paid = receipt.effective_gas_price.saturating_mul(u128::from(receipt.gas_used));
         let next = self.journal.record(job.id, &Step::Mine { at, fee_paid }).await?;
         self.reporter.tell(RelayEvent::Mined { job: job.id, hash: attempt.hash, block: at.block_number });
-        Ok(Progress::Advanced(next))
+        Ok(Progress::advanced(next))
     }
 
     /// What a revert before the first signature means for the job.
@@ -406,15 +437,15 @@ impl TransactionManager {
     }
 
     async fn end(&self, job: &JobRecord, end: JobState, reason: String) -> Result<Progress, RelayerError> {
-        Ok(Progress::Advanced(self.finish(job.id, end, Some(reason)).await?))
+        Ok(Progress::advanced(self.finish(job.id, end, Some(reason)).await?))
     }
 
     async fn close(&self, job: &JobRecord, end: JobState, reason: String) -> Result<Progress, RelayerError> {
-        Ok(Progress::Advanced(self.journal.record(job.id, &Step::Close { end, reason }).await?))
+        Ok(Progress::advanced(self.journal.record(job.id, &Step::Close { end, reason }).await?))
     }
 
     async fn release(&self, job: &JobRecord, why: &str) -> Result<Progress, RelayerError> {
-        Ok(Progress::Advanced(self.journal.record(job.id, &Step::Release { why: why.to_owned() }).await?))
+        Ok(Progress::advanced(self.journal.record(job.id, &Step::Release { why: why.to_owned() }).await?))
     }
 
     /// Gas, fees and budget of the job's transaction on the newest state.
