@@ -1,5 +1,5 @@
 //! The main job, asserted: the same run that `script/demo` tells as a story.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 use vouch_tests::demo::{self, Options};
 
