@@ -37,7 +37,7 @@ impl Failure {
 
     /// From a library's error: its variant is the code, and its sentence says what is wrong, then,
     /// behind the last semicolon, what to do.
-    fn from_error(error: &(impl std::error::Error + Debug)) -> Self {
+    fn from_error(error: &impl std::error::Error) -> Self {
         let sentence = error.to_string();
         let (message, remedy) = match sentence.rsplit_once("; ") {
             Some((message, remedy)) => (message.to_owned(), remedy.to_owned()),

@@ -177,7 +177,7 @@ pub(crate) fn describe(report: &mut Report, compiled: &Compiled, accuracy: &Accu
             "rows used",
             format!("{} for values, {} for weights", count(plan.value_rows as u64), count(plan.weight_rows as u64)),
         )
-        .row("model", format!("{} parameters, {} multiply-adds", count(params as u64), count(macs as u64)))
+        .row("model", format!("{} parameters, {} multiply-adds", count(params as u64), count(macs)))
         .row(
             "largest error",
             format!(

@@ -54,7 +54,7 @@ impl Jobs {
                     (journal.job(id).await?, journal.attempts(id).await?, journal.timeline(id).await?);
                 report.line(format!("job {id}: {} epoch {}, {}", job.key.action, job.key.epoch, job.state));
                 for entry in &timeline {
-                    report.row(&entry.at.to_string(), &entry.state);
+                    report.row(&entry.at.to_string(), entry.state);
                 }
                 report.set("job", job).set("attempts", attempts).set("timeline", json!(timeline));
                 Ok(report)
