@@ -1,6 +1,6 @@
 //! Gadgets, layout planner and the halo2 circuit of an integer graph.
 //!
-//! [`Plan::choose`] picks the size and the shape of the circuit, [`ModelCircuit`] is the halo2
+//! [`CircuitPlan::choose`] picks the size and the shape of the circuit, [`ModelCircuit`] is the halo2
 //! circuit itself. A circuit accepts exactly the traces that
 //! [`vouch_graph`]'s reference executor produces.
 //!
