@@ -87,7 +87,7 @@ contract Deploy {
         return IERCZKMLRegistry.ModelCommitment({
             modelHash: vm.parseJsonBytes32(json, ".model.modelHash"),
             circuitHash: vm.parseJsonBytes32(json, ".model.circuitHash"),
-            vkHash: d.verifier.VK_DIGEST(),
+            vkHash: vm.parseJsonBytes32(json, ".model.vkHash"),
             proofSystemId: d.registry.PROOF_SYSTEM_ID(),
             uri: vm.parseJsonString(json, ".model.uri")
         });

@@ -72,8 +72,12 @@ contract FeatureRing is IFeatureRing {
     Epoch private _lastRecorded;
     int24 private _lastTick;
     bool private _hasRecord;
+    // The pool's accumulated ticks where `_recordedEnd` starts, if they were readable: the next epoch's mean needs
+    // them, and trades that fill the pool's oracle until then cannot take them away.
+    bool private _hasBoundary;
+    int56 private _boundary;
 
-    /// @param pool The Uniswap v3 pool; its oracle must hold more than one epoch.
+    /// @param pool The Uniswap v3 pool; its oracle must reach back to an epoch's end until somebody pokes.
     /// @param pricedToken The pool's token whose price is recorded.
     /// @param epochSeconds Length of an epoch (seconds).
     /// @param maxTickChange Largest change of the recorded tick from one epoch to the next.
@@ -103,6 +107,7 @@ contract FeatureRing is IFeatureRing {
         MAX_TICK_CHANGE = maxTickChange;
         SLOTS = slots;
         _PRICED_IS_TOKEN0 = isToken0;
+        (_hasBoundary, _boundary) = _cumulativeAt(pool, block.timestamp);
     }
 
     /// @inheritdoc IFeatureRing
@@ -111,24 +116,31 @@ contract FeatureRing is IFeatureRing {
         Epoch running = currentEpoch();
         if (!(from < running)) revert NothingToRecord(startOf(from.plus(1)));
 
-        Epoch end = running;
+        (bool hasStart, int56 startCumulative) = (_hasBoundary, _boundary);
         if (running.index() - from.index() > MAX_EPOCHS_PER_POKE) {
             // Far behind: what the oracle still holds is most likely the newest, so the oldest are given up first.
             from = running.minus(MAX_EPOCHS_PER_POKE);
             _miss(_recordedEnd, from);
+            hasStart = false;
         }
+        IUniswapV3Pool pool = IUniswapV3Pool(POOL);
+        if (!hasStart) (hasStart, startCumulative) = _cumulativeAt(pool, startOf(from));
         Epoch missedFrom = from;
-        for (Epoch epoch = from; epoch < end; epoch = epoch.plus(1)) {
+        for (Epoch epoch = from; epoch < running; epoch = epoch.plus(1)) {
             if (epoch.index() % PER_SLOT == 0) _words[_slotOf(epoch)] = 0;
-            (bool readable, int24 meanTick) = _meanTick(epoch);
-            if (!readable) continue;
-            if (missedFrom < epoch) emit EpochsMissed(missedFrom, epoch);
-            missedFrom = epoch.plus(1);
-            _record(epoch, meanTick);
+            (bool hasEnd, int56 endCumulative) = _cumulativeAt(pool, startOf(epoch.plus(1)));
+            if (hasStart && hasEnd) {
+                if (missedFrom < epoch) emit EpochsMissed(missedFrom, epoch);
+                missedFrom = epoch.plus(1);
+                int24 meanTick = PoolOracle.meanTick(startCumulative, endCumulative, EPOCH_SECONDS);
+                _record(epoch, _PRICED_IS_TOKEN0 ? meanTick : -meanTick);
+            }
+            (hasStart, startCumulative) = (hasEnd, endCumulative);
         }
-        if (missedFrom < end) emit EpochsMissed(missedFrom, end);
-        _recordedEnd = end;
-        return end;
+        if (missedFrom < running) emit EpochsMissed(missedFrom, running);
+        _recordedEnd = running;
+        (_hasBoundary, _boundary) = (hasStart, startCumulative);
+        return running;
     }
 
     /// @inheritdoc IFeatureRing
@@ -239,13 +251,16 @@ contract FeatureRing is IFeatureRing {
         return (int256(_lastTick) + change).toInt24();
     }
 
-    function _meanTick(
-        Epoch epoch
-    ) private view returns (bool readable, int24 tick) {
-        uint256 start = block.timestamp - startOf(epoch);
-        (readable, tick) =
-            PoolOracle.tryMeanTick(IUniswapV3Pool(POOL), start.toUint32(), (start - EPOCH_SECONDS).toUint32());
-        if (!_PRICED_IS_TOKEN0) tick = -tick;
+    /// @dev The pool's accumulated ticks at a moment that is not in the future.
+    function _cumulativeAt(
+        IUniswapV3Pool pool,
+        uint256 timestamp
+    ) private view returns (bool readable, int56 cumulative) {
+        uint32[] memory secondsAgos = new uint32[](1);
+        secondsAgos[0] = (block.timestamp - timestamp).toUint32();
+        int56[] memory found;
+        (readable, found) = PoolOracle.tryCumulatives(pool, secondsAgos);
+        if (readable) cumulative = found[0];
     }
 
     /// @dev A field is zero exactly where subtracting one from every field borrows into a top bit that was not set;

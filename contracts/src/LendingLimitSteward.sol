@@ -15,8 +15,9 @@ import {OutputSchema} from "./types/OutputSchema.sol";
 /// @notice SPECIFICATION
 /// L1. The steward sets a market's loan-to-value limit only on an inference that is verified as for any gate, and does
 ///     nothing else. It has no owner: where an authorised sender would stand, there is a proof.
-/// L2. The limit stays between a lowest and a highest value.
-/// L3. One update changes it by the largest step at most.
+/// L2. What an inference asks for is cut off at a lowest and a highest value, so a limit between the two stays there.
+/// L3. One update changes the limit by the largest step at most. One that somebody else set outside the two values comes
+///     back step by step and is outside until it is there: a sudden cut would make loans unsound at once.
 /// L4. Between two updates passes the least delay; an inference that asks for no change needs none.
 /// L5. Stopping it is the market's business, which may take another steward, and the registry's, where the model is
 ///     frozen or deprecated.

@@ -327,7 +327,8 @@ contract ModelRegistry is IModelRegistry, ERC165 {
 
         Version storage v = _versions[modelId][version];
         bytes32 vkDigest = _checkBinding(v.commitment, binding);
-        uint64 delay = ModelVersion.unwrap(version) == 1 ? 0 : UPDATE_DELAY;
+        // A first version that is bound late, once there are others, would move those who follow the current one.
+        uint64 delay = _models[modelId].versions == 1 ? 0 : UPDATE_DELAY;
         v.binding = binding;
         v.codeHash = address(binding.verifier).codehash;
         v.activeFrom = uint64(block.timestamp) + delay;

@@ -33,11 +33,13 @@ import {RiskTimelock} from "./vault/RiskTimelock.sol";
 /// H3. Tokens leave the vault only to the pool, in a swap that the vault itself began, and to those who redeem shares.
 ///
 /// SHARES
-/// S1. Deposits are in base tokens. A deposit is priced at the dearer, a redemption at the cheaper, of the TWAP and the
-///     pool's present price of the risk token, and rounded in the vault's favour: nobody gains from the distance
-///     between the two.
-/// S2. Deposits stop while the vault is paused and while the present price is further from the TWAP than the slippage
-///     limit.
+/// S1. Deposits are in base tokens. A deposit is priced at the dearest, a redemption at the cheapest, of the TWAP, the
+///     pool's present price of the risk token and the price that stood in the second before, and rounded in the vault's
+///     favour: nobody gains from the distance between them, by swaps in the same transaction either. What the pool has
+///     yet to learn the vault does not know: whoever moves the pool to a new price of the market may deposit just
+///     before, and gains on the vault as arbitrage does on any liquidity.
+/// S2. Deposits stop while the vault is paused, while the pool's oracle cannot be read, and while the present price or
+///     that of the second before is further from the TWAP than the slippage limit.
 /// S3. Redemption in base tokens is limited to the base tokens that the vault holds; the vault never trades for it.
 /// S4. Redemption in kind pays a share's part of both tokens. It works in every state of the vault and needs no price,
 ///     no proof, no prover, no model, no guardian and no owner.
@@ -51,16 +53,19 @@ import {RiskTimelock} from "./vault/RiskTimelock.sol";
 ///     hysteresis.
 /// T4. Between two rebalances passes the cool-down.
 /// T5. A trade stops where the marginal price, fee included, is further from the TWAP than the slippage limit, and
-///     reverts where the whole is. Nothing is traded while the present price is outside, on either side: amounts are
-///     reckoned at the TWAP, and mean little where the market is elsewhere.
+///     reverts where the whole is. Nothing is traded while the present price, or that of the second before, has half of
+///     that way, fee aside, behind it, on either side: amounts are reckoned at the TWAP, and mean little where the
+///     market is elsewhere.
 /// T6. What trades lose against the TWAP is charged to a budget, a part of total assets, that refills over a day; a
 ///     trade that would exceed it reverts.
 ///
 /// WHO MAY DO WHAT
-/// W1. The guardian and the owner may pause, tighten rails and cancel what is scheduled, at once. They can loosen
-///     nothing at once.
+/// W1. The guardian and the owner may pause, tighten rails and cancel what is scheduled, at once; but the owner alone
+///     cancels the appointment of a guardian. They can loosen nothing at once, and no rails that they may
+///     set leave a trade no room.
 /// W2. Loosening rails, ending a pause, following another model version and appointing a guardian are scheduled by the
-///     owner and happen after a delay during which depositors can leave; after a grace period they lapse.
+///     owner and happen after a delay during which depositors can leave; after a grace period they lapse. A pause or a
+///     tightening voids looser rails and ends of a pause that were scheduled before it.
 /// W3. While paused the vault accepts no inference and buys no risk.
 /// W4. Where no inference was accepted for longer than the prover's deadline, anybody may move the vault towards its
 ///     default weight, under the rails T3 to T6.
@@ -189,7 +194,7 @@ contract RebalancingVault is
     /// @inheritdoc IERC4626
     /// @dev Reverts where the pool's oracle does not reach back over the TWAP's length.
     function totalAssets() public view override(ERC4626, IERC4626) returns (uint256) {
-        return _totalAt(_twapTick());
+        return _totalAt(_ticks().twap);
     }
 
     /// @inheritdoc IERC4626
@@ -210,9 +215,9 @@ contract RebalancingVault is
     function maxWithdraw(
         address shareOwner
     ) public view override(ERC4626, IERC4626) returns (uint256) {
-        (bool readable, int24 twapTick) = _tryTwapTick();
+        (bool readable, Ticks memory ticks) = _tryTicks();
         if (!readable) return 0;
-        uint256 total = _totalAt(_cheaperTick(twapTick));
+        uint256 total = _totalAt(_cheapest(ticks));
         return _assetsFor(balanceOf(shareOwner), total, Math.Rounding.Floor).min(_BASE.balanceOf(address(this)));
     }
 
@@ -220,9 +225,9 @@ contract RebalancingVault is
     function maxRedeem(
         address shareOwner
     ) public view override(ERC4626, IERC4626) returns (uint256) {
-        (bool readable, int24 twapTick) = _tryTwapTick();
+        (bool readable, Ticks memory ticks) = _tryTicks();
         if (!readable) return 0;
-        uint256 total = _totalAt(_cheaperTick(twapTick));
+        uint256 total = _totalAt(_cheapest(ticks));
         return _sharesFor(_BASE.balanceOf(address(this)), total, Math.Rounding.Floor).min(balanceOf(shareOwner));
     }
 
@@ -230,28 +235,28 @@ contract RebalancingVault is
     function previewDeposit(
         uint256 assets
     ) public view override(ERC4626, IERC4626) returns (uint256) {
-        return _sharesFor(assets, _totalAt(_dearerTick(_twapTick())), Math.Rounding.Floor);
+        return _sharesFor(assets, _totalAt(_dearest(_ticks())), Math.Rounding.Floor);
     }
 
     /// @inheritdoc IERC4626
     function previewMint(
         uint256 shares
     ) public view override(ERC4626, IERC4626) returns (uint256) {
-        return _assetsFor(shares, _totalAt(_dearerTick(_twapTick())), Math.Rounding.Ceil);
+        return _assetsFor(shares, _totalAt(_dearest(_ticks())), Math.Rounding.Ceil);
     }
 
     /// @inheritdoc IERC4626
     function previewWithdraw(
         uint256 assets
     ) public view override(ERC4626, IERC4626) returns (uint256) {
-        return _sharesFor(assets, _totalAt(_cheaperTick(_twapTick())), Math.Rounding.Ceil);
+        return _sharesFor(assets, _totalAt(_cheapest(_ticks())), Math.Rounding.Ceil);
     }
 
     /// @inheritdoc IERC4626
     function previewRedeem(
         uint256 shares
     ) public view override(ERC4626, IERC4626) returns (uint256) {
-        return _assetsFor(shares, _totalAt(_cheaperTick(_twapTick())), Math.Rounding.Floor);
+        return _assetsFor(shares, _totalAt(_cheapest(_ticks())), Math.Rounding.Floor);
     }
 
     // ----------------------------------------------------------------------------------------------- trading
@@ -284,9 +289,10 @@ contract RebalancingVault is
 
     /// @inheritdoc IRebalancingVault
     function pause() external {
-        _requireCanceller();
+        _requireGuardian();
         if (_paused) revert VaultPaused();
         _paused = true;
+        _overrule();
         emit Paused(msg.sender);
     }
 
@@ -294,9 +300,10 @@ contract RebalancingVault is
     function tightenRails(
         Rails calldata rails_
     ) external {
-        _requireCanceller();
+        _requireGuardian();
         RailGuard.checkTighter(_rails, rails_);
         _setRails(rails_);
+        _overrule();
     }
 
     /// @inheritdoc IRebalancingVault
@@ -347,9 +354,7 @@ contract RebalancingVault is
 
     /// @inheritdoc IRebalancingVault
     function weightWad() public view returns (uint256) {
-        int24 twapTick = _twapTick();
-        uint256 total = _totalAt(twapTick);
-        return total == 0 ? 0 : _riskValueAt(twapTick).mulDiv(WAD, total);
+        return _weightAt(_ticks().twap);
     }
 
     /// @inheritdoc IRebalancingVault
@@ -402,12 +407,12 @@ contract RebalancingVault is
     ) private {
         Rails memory r = _rails;
         targetWad = targetWad.min(r.weightCapWad);
-        int24 twapTick = _twapTick();
-        uint256 total = _totalAt(twapTick);
-        uint256 weight = total == 0 ? 0 : _riskValueAt(twapTick).mulDiv(WAD, total);
+        Ticks memory ticks = _ticks();
+        uint256 total = _totalAt(ticks.twap);
+        uint256 weight = _weightAt(ticks.twap);
         bool buysRisk = targetWad > weight;
         uint256 change = buysRisk ? targetWad - weight : weight - targetWad;
-        uint256 amountIn = _amountFor(buysRisk, total.mulDiv(change.min(r.maxStepWad), WAD), twapTick);
+        uint256 amountIn = _amountFor(buysRisk, total.mulDiv(change.min(r.maxStepWad), WAD), ticks.twap);
         if (amountIn == 0 || change < r.hysteresisWad) {
             emit Held(reason, weight, targetWad);
             return;
@@ -417,12 +422,13 @@ contract RebalancingVault is
         if (_lastRebalanceAt != 0 && block.timestamp < readyAt) revert CoolingDown(readyAt);
         _lastRebalanceAt = block.timestamp.toUint64();
 
-        (uint256 paid, uint256 received) = _swap(buysRisk, amountIn, twapTick, r.slippageBps);
+        (uint256 paid, uint256 received) = _swap(buysRisk, amountIn, ticks, r.slippageBps);
         uint256 loss = buysRisk
-            ? paid.saturatingSub(_riskToBase(twapTick, received))
-            : _riskToBase(twapTick, paid).saturatingSub(received);
+            ? paid.saturatingSub(_riskToBase(ticks.twap, received))
+            : _riskToBase(ticks.twap, paid).saturatingSub(received);
         _chargeLoss(loss.mulDiv(WAD, total, Math.Rounding.Ceil));
-        emit Rebalanced(reason, buysRisk, weight, weightWad(), paid, received, loss);
+        // A swap moves the TWAP from the next second on.
+        emit Rebalanced(reason, buysRisk, weight, _weightAt(ticks.twap), paid, received, loss);
     }
 
     /// @dev What to sell for a trade of a base value, of what is held.
@@ -478,8 +484,10 @@ contract RebalancingVault is
 
     function _acceptsDeposits() private view returns (bool) {
         if (_paused) return false;
-        (bool readable, int24 twapTick) = _tryTwapTick();
-        return readable && _deviation(twapTick) <= _rails.slippageBps;
+        (bool readable, Ticks memory ticks) = _tryTicks();
+        if (!readable) return false;
+        (uint256 deviation,) = _deviation(ticks);
+        return deviation <= _rails.slippageBps;
     }
 
     function _riskValueAt(
@@ -492,6 +500,14 @@ contract RebalancingVault is
         int24 tick
     ) private view returns (uint256) {
         return _BASE.balanceOf(address(this)) + _riskValueAt(tick);
+    }
+
+    /// @dev The risk asset's part of total assets, a fraction of 1e18.
+    function _weightAt(
+        int24 tick
+    ) private view returns (uint256) {
+        uint256 total = _totalAt(tick);
+        return total == 0 ? 0 : _riskValueAt(tick).mulDiv(WAD, total);
     }
 
     function _sharesFor(
@@ -541,11 +557,35 @@ contract RebalancingVault is
         emit GuardianSet(guardian_);
     }
 
+    function _requireGuardian() private view {
+        if (msg.sender != _guardian && msg.sender != owner()) revert NotGuardian(msg.sender);
+    }
+
     function _requireScheduler() internal view override {
         _checkOwner();
     }
 
-    function _requireCanceller() internal view override {
-        if (msg.sender != _guardian && msg.sender != owner()) revert NotGuardian(msg.sender);
+    function _requireCanceller(
+        bytes4 selector
+    ) internal view override {
+        // A guardian who could cancel this would stay for good.
+        if (selector == this.setGuardian.selector) _checkOwner();
+        else _requireGuardian();
+    }
+
+    function _argumentsOf(
+        bytes4 selector
+    ) internal pure override returns (bool known, uint256 length) {
+        if (selector == this.unpause.selector) return (true, 0);
+        if (selector == this.setRails.selector) return (true, 8 * 32);
+        if (selector == this.setModel.selector) return (true, 2 * 32);
+        if (selector == this.setGuardian.selector) return (true, 32);
+        return (false, 0);
+    }
+
+    function _isOverruled(
+        bytes4 selector
+    ) internal pure override returns (bool) {
+        return selector == this.unpause.selector || selector == this.setRails.selector;
     }
 }

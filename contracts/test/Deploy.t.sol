@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.30;
 
+import {IUniswapV3Pool} from "@uniswap/v3-core/contracts/interfaces/IUniswapV3Pool.sol";
+
 import {Deploy} from "../../script/Deploy.s.sol";
 import {Market} from "../../script/Market.s.sol";
 
+import {IFeatureRing} from "src/interfaces/IFeatureRing.sol";
+import {IModelRegistry} from "src/interfaces/IModelRegistry.sol";
 import {IRebalancingVault} from "src/interfaces/IRebalancingVault.sol";
+import {Epoch} from "src/types/Epoch.sol";
 import {ModelVersion} from "src/types/ModelVersion.sol";
 
 import {AcceptListVerifier} from "./base/AcceptListVerifier.sol";
@@ -71,6 +76,46 @@ contract DeployTest is TestBase {
         vm.assertEq(uint256(ModelVersion.unwrap(version)), 1, "version");
         vm.assertEq(address(d.registry.route(modelId, version).verifier), address(d.verifier), "verifier");
         vm.assertEq(d.inferenceVerifier.registry(), address(d.registry), "inference verifier");
+    }
+
+    function test_RevertWhen_theVerifierHoldsAnotherKeyThanTheFileNames() public {
+        string memory json = _deployment(_market());
+        json = vm.replace(json, vm.toString(abi.encode(bytes32("vk"))), vm.toString(abi.encode(bytes32("other"))));
+        Deploy script = new Deploy();
+        vm.expectRevert(
+            abi.encodeWithSelector(IModelRegistry.VerifyingKeyMismatch.selector, bytes32("other"), bytes32("vk"))
+        );
+        script.deploy(json);
+    }
+
+    function test_vaultOfAYoungPoolOpensOnceTheTwapHasAPast() public {
+        Market.Deployed memory m = _market();
+        Deploy.Deployed memory d = new Deploy().deploy(_deployment(m));
+        vm.assertEq(d.vault.maxDeposit(address(this)), 0, "closed");
+        vm.expectRevert(IRebalancingVault.OracleNotReady.selector);
+        d.vault.totalAssets();
+        vm.warp(block.timestamp + d.vault.TWAP_SECONDS());
+        vm.assertEq(d.vault.maxDeposit(address(this)), type(uint256).max, "open");
+    }
+
+    function test_oracleShorterThanTwapAndEpochGivesNoPriceAndNoRecord() public {
+        Market market = new Market();
+        Market.Plan memory plan = market.parse(_file("market.example.json"));
+        plan.observations = 1;
+        Market.Deployed memory m = market.deploy(plan);
+        Deploy.Deployed memory d = new Deploy().deploy(_deployment(m));
+        uint256 end = d.ring.startOf(d.ring.currentEpoch().plus(1));
+        vm.warp(end + 12);
+        // One trade after the epoch's end takes the only observation.
+        m.base.mint(address(this), 1e36);
+        m.base.approve(address(m.operator), 1e36);
+        bool sellsToken0 = address(m.base) < address(m.risk);
+        (, int24 tick,,,,,) = IUniswapV3Pool(m.pool).slot0();
+        m.operator.moveTo(IUniswapV3Pool(m.pool), sellsToken0 ? tick - 10 : tick + 10);
+        vm.assertEq(d.vault.maxDeposit(address(this)), 0, "closed");
+        vm.expectEmit();
+        emit IFeatureRing.EpochsMissed(Epoch.wrap(0), Epoch.wrap(1));
+        d.ring.poke();
     }
 
     function test_verifierIsDeployedFromItsCreationCode() public {

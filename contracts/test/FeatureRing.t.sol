@@ -189,16 +189,57 @@ contract FeatureRingTest is MarketTest {
         ring.window(Epoch.wrap(18), 8);
     }
 
-    function test_epochsThatThePoolForgotAreGaps() public {
-        // The pool keeps 400 observations, and each of 450 trades writes one.
-        for (uint256 i = 0; i < 450; ++i) {
-            _skip(30);
+    /// @dev Trades so often that the pool's oracle, of 400 observations, forgets. Returns ticks times seconds.
+    function _fillOracle(
+        uint256 trades,
+        uint256 secondsBetween
+    ) private returns (int256 cumulative) {
+        for (uint256 i = 0; i < trades; ++i) {
+            (, int24 spot,,,,,) = pool.slot0();
+            cumulative += int256(spot) * int256(secondsBetween);
+            _skip(secondsBetween);
             _movePriceTo(START_TICK + int24(int256(i % 3)));
         }
+    }
+
+    function _assertForgotten(
+        uint256 secondsAgo
+    ) private {
+        uint32[] memory secondsAgos = new uint32[](1);
+        secondsAgos[0] = uint32(secondsAgo);
+        vm.expectRevert(bytes("OLD"));
+        pool.observe(secondsAgos);
+    }
+
+    function test_epochsThatThePoolForgotAreGaps() public {
+        // Five epochs of trades, of which the oracle holds the last 12,000 seconds: neither epoch 0's end nor what is
+        // before, but the start of epoch 2.
+        _fillOracle(600, 30);
+        vm.expectEmit();
+        emit IFeatureRing.EpochsMissed(Epoch.wrap(0), Epoch.wrap(2));
         ring.poke();
         vm.expectRevert(abi.encodeWithSelector(IFeatureRing.GapInWindow.selector, Epoch.wrap(0)));
         ring.tickAt(Epoch.wrap(0));
+        vm.expectRevert(abi.encodeWithSelector(IFeatureRing.GapInWindow.selector, Epoch.wrap(1)));
+        ring.tickAt(Epoch.wrap(1));
         ring.tickAt(Epoch.wrap(2));
+
+        // What comes after the gap is read as ever.
+        _fillOracle(450, 8);
+        ring.poke();
+        ring.tickAt(Epoch.wrap(5));
+    }
+
+    function test_tradesThatFillTheOracleMakeNoGapWhereThePokesAreInTime() public {
+        // 450 trades an epoch: at its end the oracle does not reach its start any more.
+        for (uint64 i = 0; i < 3; ++i) {
+            int256 cumulative = _fillOracle(450, 8);
+            _assertForgotten(LENGTH);
+            ring.poke();
+            int256 mean = cumulative / int256(LENGTH);
+            if (cumulative % int256(LENGTH) != 0) --mean;
+            vm.assertEq(ring.tickAt(Epoch.wrap(i)), mean, "mean");
+        }
     }
 
     /// forge-config: deep.fuzz.runs = 5000

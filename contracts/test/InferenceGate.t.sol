@@ -7,17 +7,37 @@ import {IERCZKMLRegistry} from "src/interfaces/IERCZKMLRegistry.sol";
 import {IFeatureRing} from "src/interfaces/IFeatureRing.sol";
 import {IInferenceGate} from "src/interfaces/IInferenceGate.sol";
 import {IModelRegistry} from "src/interfaces/IModelRegistry.sol";
+import {IProofVerifier} from "src/interfaces/IProofVerifier.sol";
 import {Epoch} from "src/types/Epoch.sol";
 import {ModelVersion} from "src/types/ModelVersion.sol";
 import {Context, Nullifier} from "src/types/Statement.sol";
 
 import {AcceptListVerifier} from "./base/AcceptListVerifier.sol";
+import {GasBurner} from "./base/GasBurner.sol";
 import {VaultTest} from "./base/VaultTest.sol";
 import {vm} from "./base/Vm.sol";
 
 /// @notice Answers every call with nothing, as an account without a verifier might.
 contract Silent {
     fallback() external {}
+}
+
+/// @notice Refuses the empty proof and answers every other with a word.
+contract Talkative is IProofVerifier {
+    bytes32 public constant VK_DIGEST = keccak256("verifying key");
+    uint256 public constant INSTANCE_COUNT = 6;
+    bytes32 public constant SRS_DIGEST = 0;
+
+    function verify(
+        uint256[] calldata,
+        bytes calldata proof
+    ) external pure {
+        if (proof.length == 0) revert ProofRejected();
+        assembly {
+            mstore(0, 0)
+            return(0, 32)
+        }
+    }
 }
 
 /// @notice What an adversary who is not the prover can try at the gate, T1 of the vault's specification.
@@ -98,7 +118,7 @@ contract InferenceGateTest is VaultTest {
         bytes memory proof = _prove(epoch, WEIGHT);
         _passEpochs(1);
         Epoch next = ring.recordedEnd();
-        vm.expectRevert(AcceptListVerifier.ProofRejected.selector);
+        vm.expectRevert(IProofVerifier.ProofRejected.selector);
         vault.submitInference(next, _outputs(WEIGHT), proof);
     }
 
@@ -106,7 +126,7 @@ contract InferenceGateTest is VaultTest {
         Epoch epoch = _fillWindow();
         bytes memory proof = _prove(epoch, WEIGHT);
         RebalancingVault twin = new RebalancingVault(_vaultConfig(), _gateConfig(), _rails());
-        vm.expectRevert(AcceptListVerifier.ProofRejected.selector);
+        vm.expectRevert(IProofVerifier.ProofRejected.selector);
         twin.submitInference(epoch, _outputs(WEIGHT), proof);
     }
 
@@ -114,23 +134,26 @@ contract InferenceGateTest is VaultTest {
         Epoch epoch = _fillWindow();
         bytes memory proof = _prove(epoch, WEIGHT);
         vm.chainId(block.chainid + 1);
-        vm.expectRevert(AcceptListVerifier.ProofRejected.selector);
+        vm.expectRevert(IProofVerifier.ProofRejected.selector);
         vault.submitInference(epoch, _outputs(WEIGHT), proof);
     }
 
     function test_RevertWhen_theProofIsOfAnotherModelVersion() public {
-        // Version 2 has the same verifier, so that the context alone tells the two apart.
+        // Version 2 has the same verifier, and the epoch is the same: the version in the context alone differs.
         ModelVersion second = registry.updateModelWithVerifier(modelId, _commitment(), _binding(verifier));
-        Epoch epoch = _fillWindow();
+        vm.prank(OWNER);
+        vault.schedule(abi.encodeCall(vault.setModel, (modelId, second)));
+        _passEpochs(RISK_DELAY / EPOCH_SECONDS + 1);
+        Epoch epoch = ring.recordedEnd();
         bytes memory proof = _prove(epoch, WEIGHT);
-        _skip(UPDATE_DELAY);
-        _afterDelay(abi.encodeCall(vault.setModel, (modelId, second)));
-        (uint256 id, ModelVersion version) = vault.pinnedModel();
-        vm.assertTrue(id == modelId && version == second, "pinned");
-        _passEpochs(1);
-        Epoch later = ring.recordedEnd();
-        vm.expectRevert(AcceptListVerifier.ProofRejected.selector);
-        vault.submitInference(later, _outputs(WEIGHT), proof);
+        uint256 before = vm.snapshotState();
+        vault.submitInference(epoch, _outputs(WEIGHT), proof);
+        vm.revertToState(before);
+
+        vault.setModel(modelId, second);
+        vm.expectRevert(IProofVerifier.ProofRejected.selector);
+        vault.submitInference(epoch, _outputs(WEIGHT), proof);
+        vault.submitInference(epoch, _outputs(WEIGHT), _prove(epoch, WEIGHT));
     }
 
     function test_RevertWhen_theProofIsOfInventedInputs() public {
@@ -138,7 +161,7 @@ contract InferenceGateTest is VaultTest {
         uint256[] memory instances = _instances(epoch, _outputs(WEIGHT));
         instances[2] ^= 1;
         verifier.accept(instances, "invented");
-        vm.expectRevert(AcceptListVerifier.ProofRejected.selector);
+        vm.expectRevert(IProofVerifier.ProofRejected.selector);
         vault.submitInference(epoch, _outputs(WEIGHT), "invented");
     }
 
@@ -150,7 +173,7 @@ contract InferenceGateTest is VaultTest {
         vm.assume(other != WEIGHT);
         Epoch epoch = _fillWindow();
         bytes memory proof = _prove(epoch, WEIGHT);
-        vm.expectRevert(AcceptListVerifier.ProofRejected.selector);
+        vm.expectRevert(IProofVerifier.ProofRejected.selector);
         vault.submitInference(epoch, _outputs(other), proof);
     }
 
@@ -239,6 +262,40 @@ contract InferenceGateTest is VaultTest {
             abi.encodeWithSelector(IInferenceGate.VerifierCodeChanged.selector, address(verifier), codeHash, silent)
         );
         vault.submitInference(epoch, _outputs(WEIGHT), "");
+    }
+
+    /// @dev Another vault, which follows a model that has the given verifier.
+    function _vaultWith(
+        IProofVerifier other
+    ) private returns (RebalancingVault) {
+        RebalancingVault.VaultConfig memory config = _vaultConfig();
+        config.modelId = registry.registerModelWithVerifier(_commitment(), _binding(other));
+        return new RebalancingVault(config, _gateConfig(), _rails());
+    }
+
+    function test_RevertWhen_theRegisteredVerifierBurnsAllGas() public {
+        RebalancingVault other = _vaultWith(new GasBurner(VK_DIGEST, 6, false));
+        Epoch epoch = _fillWindow();
+        uint256 verifiedAt = other.lastVerifiedAt();
+        (bool ok, bytes memory reason) = address(other).call{gas: 3_000_000}(
+            abi.encodeCall(other.submitInference, (epoch, _outputs(WEIGHT), "proof"))
+        );
+        vm.assertEq(ok, false, "refused");
+        vm.assertEq(reason, "", "by the verifier");
+        (,,, bool used,) = other.statement(epoch);
+        vm.assertEq(used, false, "statement");
+        vm.assertEq(other.lastEpoch().index(), 0, "epoch");
+        vm.assertEq(other.lastVerifiedAt(), verifiedAt, "prover's deadline");
+    }
+
+    function test_registeredVerifierRefusesByRevertingAlone() public {
+        // What it returns has no meaning; that it refuses the empty proof is all that the registry can see.
+        RebalancingVault other = _vaultWith(new Talkative());
+        Epoch epoch = _fillWindow();
+        vm.expectRevert(IProofVerifier.ProofRejected.selector);
+        other.submitInference(epoch, _outputs(WEIGHT), "");
+        other.submitInference(epoch, _outputs(WEIGHT), "proof");
+        vm.assertEq(other.lastEpoch().index(), epoch.index(), "accepted");
     }
 
     function test_RevertWhen_theModelIsStopped() public {

@@ -13,6 +13,7 @@ import {Context} from "src/types/Statement.sol";
 import {OutputSchema} from "src/types/OutputSchema.sol";
 
 import {AcceptListVerifier} from "./base/AcceptListVerifier.sol";
+import {GasBurner} from "./base/GasBurner.sol";
 import {TestBase} from "./base/TestBase.sol";
 import {vm} from "./base/Vm.sol";
 
@@ -150,6 +151,25 @@ contract InferenceVerifierTest is TestBase {
         vm.etch(address(verifier), hex"00");
         vm.expectRevert(IERCZKMLVerifier.ModelMismatch.selector);
         inference.verifyInference(modelId, commitment, output, proof);
+    }
+
+    function test_RevertWhen_theRegisteredVerifierBurnsAllGas() public {
+        (IERCZKMLRegistry.ModelCommitment memory c,,) = registry.getModel(modelId);
+        uint256[] memory inputs = new uint256[](2);
+        uint256 other = registry.registerModelWithVerifier(
+            c,
+            IModelRegistry.VerifierBinding({
+                verifier: new GasBurner(VK, 4, false),
+                inputWords: 2,
+                inputsArePublic: true,
+                output: OutputSchema({count: 2, bits: 8, perWord: 31, exponent: 0, minimum: -10, maximum: 10})
+            })
+        );
+        bytes32 inputCommitment = inference.inputCommitmentOf(other, NONCE, inputs);
+        vm.expectRevert(IERCZKMLVerifier.InvalidProof.selector);
+        inference.verifyInference{gas: 5_000_000}(
+            other, inputCommitment, output, abi.encode(NONCE, ACTION, inputs, bytes("zk"))
+        );
     }
 
     function testFuzz_RevertWhen_theProofIsArbitraryBytes(

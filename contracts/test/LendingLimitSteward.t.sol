@@ -4,6 +4,7 @@ pragma solidity 0.8.30;
 import {LendingLimitSteward} from "src/LendingLimitSteward.sol";
 import {ILendingLimitSteward, ILoanToValueMarket} from "src/interfaces/ILendingLimitSteward.sol";
 import {IModelRegistry} from "src/interfaces/IModelRegistry.sol";
+import {IProofVerifier} from "src/interfaces/IProofVerifier.sol";
 import {Instances} from "src/libraries/Instances.sol";
 import {OutputCodec} from "src/libraries/OutputCodec.sol";
 import {Epoch} from "src/types/Epoch.sol";
@@ -93,14 +94,14 @@ contract LendingLimitStewardTest is VaultTest {
     function test_L1_RevertWhen_theLimitIsNotProven() public {
         Epoch epoch = ring.recordedEnd();
         bytes memory proof = _proveLimit(epoch, ONE / 2);
-        vm.expectRevert(AcceptListVerifier.ProofRejected.selector);
+        vm.expectRevert(IProofVerifier.ProofRejected.selector);
         steward.submitInference(epoch, _outputs(ONE * 55 / 100), proof);
     }
 
     function test_L1_RevertWhen_theProofIsForTheVault() public {
         Epoch epoch = ring.recordedEnd();
         bytes memory proof = _prove(epoch, ONE / 2);
-        vm.expectRevert(AcceptListVerifier.ProofRejected.selector);
+        vm.expectRevert(IProofVerifier.ProofRejected.selector);
         steward.submitInference(epoch, _outputs(ONE / 2), proof);
     }
 
@@ -136,6 +137,30 @@ contract LendingLimitStewardTest is VaultTest {
         emit ILendingLimitSteward.LimitKept(7000, 10_000);
         steward.submitInference(epoch, _outputs(ONE), proof);
         vm.assertEq(steward.lastUpdateAt(), updatedAt, "kept, not set");
+    }
+
+    /// @dev Sets the limit from outside, as a market's other authority may, and counts the steps back.
+    function _stepsFrom(
+        uint256 present,
+        int256 asked,
+        uint256 end
+    ) private returns (uint256 steps) {
+        market.appoint(address(this));
+        market.setLoanToValue(present);
+        market.appoint(address(steward));
+        for (; market.loanToValue() != end; ++steps) {
+            uint256 before = market.loanToValue();
+            _set(asked);
+            uint256 limit = market.loanToValue();
+            vm.assertTrue(limit <= before + 500 && before <= limit + 500 && limit != before, "step");
+            _passEpochs(24);
+        }
+    }
+
+    function test_L2_L3_limitOutsideTheBoundsComesBackStepByStep() public {
+        vm.assertEq(_stepsFrom(9000, ONE, 7000), 4, "from above, whatever is asked");
+        vm.assertEq(_stepsFrom(9000, 0, 4000), 10, "from above, past the bound");
+        vm.assertEq(_stepsFrom(2900, 0, 4000), 3, "from below");
     }
 
     function test_L4_RevertWhen_updatedTooSoon() public {

@@ -11,6 +11,7 @@ import {ModelVersion} from "src/types/ModelVersion.sol";
 import {OutputSchema} from "src/types/OutputSchema.sol";
 
 import {AcceptListVerifier} from "./base/AcceptListVerifier.sol";
+import {GasBurner} from "./base/GasBurner.sol";
 import {TestBase} from "./base/TestBase.sol";
 import {vm} from "./base/Vm.sol";
 
@@ -30,6 +31,28 @@ contract Credulous is IProofVerifier {
         uint256[] calldata,
         bytes calldata
     ) external view {}
+}
+
+/// @notice Has a key that cannot be read.
+contract Keyless {
+    error NoKey();
+
+    function VK_DIGEST() external pure returns (bytes32) {
+        revert NoKey();
+    }
+}
+
+/// @notice Answers with a bool, as other generators' verifiers do.
+contract Answering {
+    bytes32 public constant VK_DIGEST = "vk";
+    uint256 public constant INSTANCE_COUNT = 3;
+
+    function verify(
+        uint256[] calldata,
+        bytes calldata
+    ) external pure returns (bool) {
+        return false;
+    }
 }
 
 contract ModelRegistryTest is TestBase {
@@ -155,6 +178,34 @@ contract ModelRegistryTest is TestBase {
         registry.registerModelWithVerifier(_commitment("vk"), _binding(credulous));
     }
 
+    function test_RevertWhen_theVerifierAnswersWithABool() public {
+        IProofVerifier answering = IProofVerifier(address(new Answering()));
+        vm.expectRevert(abi.encodeWithSelector(IModelRegistry.VerifierAcceptsAnything.selector, address(answering)));
+        registry.registerModelWithVerifier(_commitment("vk"), _binding(answering));
+    }
+
+    function test_RevertWhen_theVerifiersKeyCannotBeRead() public {
+        IProofVerifier keyless = IProofVerifier(address(new Keyless()));
+        vm.expectRevert(Keyless.NoKey.selector);
+        registry.registerModelWithVerifier(_commitment("vk"), _binding(keyless));
+        // Nor is a contract without the function a verifier.
+        (bool ok, bytes memory reason) = address(registry)
+            .call(
+                abi.encodeCall(
+                    registry.registerModelWithVerifier, (_commitment("vk"), _binding(IProofVerifier(address(registry))))
+                )
+            );
+        vm.assertEq(ok, false, "refused");
+        vm.assertEq(reason, "", "the call of the function failed");
+    }
+
+    function test_verifierThatBurnsItsGasOnAnEmptyProofIsBound() public {
+        GasBurner burner = new GasBurner("vk", 3, true);
+        // A call leaves its caller a 64th: what is bound so costs whoever binds it.
+        uint256 id = registry.registerModelWithVerifier{gas: 50_000_000}(_commitment("vk"), _binding(burner));
+        vm.assertEq(address(registry.route(id, ONE).verifier), address(burner), "bound");
+    }
+
     function test_RevertWhen_theVerifierHasNoCode() public {
         vm.expectRevert(abi.encodeWithSelector(IModelRegistry.VerifierHasNoCode.selector, OTHER));
         registry.registerModelWithVerifier(_commitment("vk"), _binding(IProofVerifier(OTHER)));
@@ -206,6 +257,27 @@ contract ModelRegistryTest is TestBase {
         registry.bindVerifier(id, TWO, _binding(next));
         _expectUnusable(id, TWO, IModelRegistry.VersionStatus.Pending);
         registry.route(id, TWO);
+    }
+
+    function test_firstVersionBoundBesideOthersWaitsToo() public {
+        vm.startPrank(OWNER);
+        uint256 id = registry.registerModel(_commitment("evil"));
+        AcceptListVerifier honest = _verifier("vk");
+        registry.updateModelWithVerifier(id, _commitment("vk"), _binding(honest));
+        vm.warp(block.timestamp + DELAY);
+        vm.assertTrue(registry.currentVersion(id) == TWO, "the second is current");
+
+        // In one transaction: no version is left, and then the first, which nobody could see coming.
+        AcceptListVerifier evil = _verifier("evil");
+        registry.removeVersion(id, TWO);
+        registry.bindVerifier(id, ONE, _binding(evil));
+        vm.stopPrank();
+        _expectUnusable(id, ONE, IModelRegistry.VersionStatus.Pending);
+        registry.route(id, ONE);
+        _expectUnusable(id, TWO, IModelRegistry.VersionStatus.Removed);
+        registry.currentVersion(id);
+        vm.warp(block.timestamp + DELAY);
+        vm.assertTrue(registry.currentVersion(id) == ONE, "after the delay");
     }
 
     function test_removedVersionIsGoneAtOnceAndItsNumberNeverReused() public {
@@ -328,7 +400,7 @@ contract ModelRegistryTest is TestBase {
     function test_RevertWhen_oneOfTheContradictingProofsIsFalse() public {
         (uint256 id, AcceptListVerifier verifier) = _register("vk");
         verifier.accept(_claim(5, 1), "a");
-        vm.expectRevert(AcceptListVerifier.ProofRejected.selector);
+        vm.expectRevert(IProofVerifier.ProofRejected.selector);
         registry.stopVersion(id, ONE, _claim(5, 1), "a", _claim(5, 2), "b");
         registry.route(id, ONE);
     }

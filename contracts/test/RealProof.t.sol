@@ -115,17 +115,32 @@ contract RealProofTest is VaultTest {
 
     function test_RevertWhen_anyOutputIsTampered() public {
         outputs[0] = outputs[0] == schema.maximum ? outputs[0] - 1 : outputs[0] + 1;
-        vm.expectRevert();
+        vm.expectRevert(IProofVerifier.ProofRejected.selector);
         vault.submitInference(epoch, outputs, proof);
     }
 
-    function test_RevertWhen_theProofIsForAnotherStatement() public {
+    function test_RevertWhen_theProofIsForAnotherEpoch() public {
         _passEpochs(1);
         Epoch later = ring.recordedEnd();
-        vm.expectRevert();
+        vm.expectRevert(IProofVerifier.ProofRejected.selector);
         vault.submitInference(later, outputs, proof);
+    }
+
+    function test_RevertWhen_theProofIsForAnotherChain() public {
         vm.chainId(1);
-        vm.expectRevert();
+        vm.expectRevert(IProofVerifier.ProofRejected.selector);
+        vault.submitInference(epoch, outputs, proof);
+        vm.chainId(31337);
+        vault.submitInference(epoch, outputs, proof);
+    }
+
+    function test_RevertWhen_theProofIsForAnotherConsumer() public {
+        // It differs from the vault of the proof in nothing but its address.
+        RebalancingVault twin = new RebalancingVault(_vaultConfig(), _gateConfig(), _rails());
+        (, uint256[] memory inputWords,,,) = twin.statement(epoch);
+        vm.assertEq(inputWords[0], instances[1], "the same inputs");
+        vm.expectRevert(IProofVerifier.ProofRejected.selector);
+        twin.submitInference(epoch, outputs, proof);
         vault.submitInference(epoch, outputs, proof);
     }
 
@@ -134,25 +149,47 @@ contract RealProofTest is VaultTest {
         uint256[] memory changed = instances;
         for (uint256 i = 0; i < changed.length; ++i) {
             changed[i] = instances[i] ^ 1;
-            vm.expectRevert();
+            vm.expectRevert(IProofVerifier.ProofRejected.selector);
             real.verify(changed, proof);
             changed[i] = instances[i] + SCALAR_MODULUS;
-            vm.expectRevert();
+            vm.expectRevert(abi.encodeWithSelector(IProofVerifier.InstanceNotCanonical.selector, i));
             real.verify(changed, proof);
             changed[i] = instances[i];
         }
-        vm.expectRevert();
+        vm.expectRevert(abi.encodeWithSelector(IProofVerifier.InstanceCount.selector, 0, instances.length));
         real.verify(new uint256[](0), proof);
     }
 
     function testFuzz_RevertWhen_aBitOfTheProofIsFlipped(
         uint256 seed
-    ) public {
+    ) public view {
         bytes memory changed = proof;
         uint256 bit = seed % (changed.length * 8);
         changed[bit / 8] ^= bytes1(uint8(1 << (bit % 8)));
-        vm.expectRevert();
-        real.verify(instances, changed);
+        (bool ok, bytes memory reason) = address(real).staticcall(abi.encodeCall(real.verify, (instances, changed)));
+        vm.assertEq(ok, false, "refused");
+        if (bytes4(reason) == IProofVerifier.ProofRejected.selector) return;
+        // What is no scalar or no point is refused by the word where it stands, a point by its first.
+        uint256 word = bit / 256;
+        bool named = _is(reason, IProofVerifier.ScalarNotCanonical.selector, word) || _isPoint(reason, word)
+            || (word != 0 && _isPoint(reason, word - 1));
+        vm.assertTrue(named, "reason");
+    }
+
+    function _isPoint(
+        bytes memory reason,
+        uint256 word
+    ) private pure returns (bool) {
+        return _is(reason, IProofVerifier.CoordinateNotCanonical.selector, word)
+            || _is(reason, IProofVerifier.PointNotOnCurve.selector, word);
+    }
+
+    function _is(
+        bytes memory reason,
+        bytes4 selector,
+        uint256 argument
+    ) private pure returns (bool) {
+        return keccak256(reason) == keccak256(abi.encodeWithSelector(selector, argument));
     }
 
     function testFuzz_RevertWhen_theProofIsCutOrExtended(
@@ -163,7 +200,7 @@ contract RealProofTest is VaultTest {
         for (uint256 i = 0; i < changed.length && i < proof.length; ++i) {
             changed[i] = proof[i];
         }
-        vm.expectRevert();
+        vm.expectRevert(abi.encodeWithSelector(IProofVerifier.ProofLength.selector, changed.length, proof.length));
         real.verify(instances, changed);
     }
 }

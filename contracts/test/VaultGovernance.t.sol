@@ -100,14 +100,74 @@ contract VaultGovernanceTest is VaultTest {
     }
 
     function test_W1_guardianCancelsWhatIsScheduled() public {
+        bytes[] memory calls = new bytes[](3);
+        calls[0] = abi.encodeCall(vault.setRails, (_rails()));
+        calls[1] = abi.encodeCall(vault.unpause, ());
+        calls[2] = abi.encodeCall(vault.setModel, (modelId, ModelVersion.wrap(1)));
+        for (uint256 i = 0; i < calls.length; ++i) {
+            vm.prank(OWNER);
+            vault.schedule(calls[i]);
+            vm.prank(GUARDIAN);
+            vault.cancel(calls[i]);
+            _skip(RISK_DELAY);
+            _assertNotScheduled(calls[i]);
+        }
+    }
+
+    function test_W1_RevertWhen_theGuardianKeepsAnotherFromBeingAppointed() public {
         bytes memory data = abi.encodeCall(vault.setGuardian, (BOB));
         vm.prank(OWNER);
         vault.schedule(data);
-        vm.prank(GUARDIAN);
+        vm.startPrank(GUARDIAN);
+        vm.expectRevert(abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, GUARDIAN));
         vault.cancel(data);
+        // Nor does what voids other calls.
+        vault.tightenRails(_rails());
+        vault.pause();
+        vm.stopPrank();
         _skip(RISK_DELAY);
-        vm.expectRevert(abi.encodeWithSelector(IRiskTimelock.NotScheduled.selector, keccak256(data)));
         vault.setGuardian(BOB);
+        vm.assertEq(vault.guardian(), BOB, "appointed");
+    }
+
+    function test_W1_ownerCancelsTheAppointmentOfAGuardian() public {
+        bytes memory data = abi.encodeCall(vault.setGuardian, (BOB));
+        vm.startPrank(OWNER);
+        vault.schedule(data);
+        vault.cancel(data);
+        vm.stopPrank();
+        _skip(RISK_DELAY);
+        _assertNotScheduled(data);
+    }
+
+    function test_W1_tightestRailsStillTrade() public {
+        Rails memory r = _rails();
+        r.maxStepWad = 0.01e18;
+        r.hysteresisWad = 0.1e18;
+        r.cooldown = 7 days;
+        // The pool's fee of 30 and the least way beyond it.
+        r.slippageBps = 50;
+        r.lossBudgetBps = 10;
+        vm.startPrank(GUARDIAN);
+        vault.tightenRails(r);
+        r.slippageBps = 49;
+        vm.expectRevert(abi.encodeWithSelector(IRebalancingVault.RailOutOfRange.selector, bytes32("slippageBps")));
+        vault.tightenRails(r);
+        vm.stopPrank();
+        _infer(ONE / 4);
+        vm.assertApproxEqAbs(vault.weightWad(), 0.01e18, 0.0001e18, "a step");
+    }
+
+    function test_W1_RevertWhen_theBudgetCannotPayForAStep() public {
+        Rails memory r = _rails();
+        // A quarter of the vault at a hundred basis points costs 25.
+        r.lossBudgetBps = 24;
+        vm.prank(GUARDIAN);
+        vm.expectRevert(abi.encodeWithSelector(IRebalancingVault.RailOutOfRange.selector, bytes32("lossBudgetBps")));
+        vault.tightenRails(r);
+        r.lossBudgetBps = 25;
+        vm.prank(GUARDIAN);
+        vault.tightenRails(r);
     }
 
     // --------------------------------------------------------------------------------------------------- W2
@@ -135,6 +195,106 @@ contract VaultGovernanceTest is VaultTest {
             vm.assertEq(ok, false, "too early");
             vm.assertEq(reason, abi.encodeWithSelector(IRiskTimelock.StillLocked.selector, callHash, at), "reason");
         }
+    }
+
+    /// @dev Nobody can make the call now, and the vault says that none is scheduled.
+    function _assertNotScheduled(
+        bytes memory data
+    ) private {
+        vm.assertEq(vault.executableAt(data), 0, "executable at");
+        (bool ok, bytes memory reason) = address(vault).call(data);
+        vm.assertEq(ok, false, "refused");
+        vm.assertEq(reason, abi.encodeWithSelector(IRiskTimelock.NotScheduled.selector, keccak256(data)), "reason");
+    }
+
+    function test_W2_RevertWhen_aPauseIsEndedByACallArmedBeforeIt() public {
+        bytes memory data = abi.encodeCall(vault.unpause, ());
+        vm.prank(OWNER);
+        vault.schedule(data);
+        _skip(RISK_DELAY);
+        vm.prank(GUARDIAN);
+        vault.pause();
+        _assertNotScheduled(data);
+        _skip(RISK_DELAY);
+        _assertNotScheduled(data);
+
+        // Scheduled anew it takes the whole delay.
+        vm.prank(OWNER);
+        vault.schedule(data);
+        uint256 at = block.timestamp + RISK_DELAY;
+        vm.warp(at - 1);
+        vm.expectRevert(abi.encodeWithSelector(IRiskTimelock.StillLocked.selector, keccak256(data), at));
+        vault.unpause();
+        vm.warp(at);
+        vault.unpause();
+        vm.assertEq(vault.paused(), false, "works again");
+    }
+
+    function test_W2_RevertWhen_railsAreLoosenedByACallArmedBeforeATightening() public {
+        Rails memory loose = _rails();
+        loose.weightCapWad = 1e18;
+        Rails memory tight = _rails();
+        tight.weightCapWad = 0.3e18;
+        bytes memory data = abi.encodeCall(vault.setRails, (loose));
+        uint256 before = vm.snapshotState();
+        vm.prank(OWNER);
+        vault.schedule(data);
+        _skip(RISK_DELAY);
+        vm.prank(GUARDIAN);
+        vault.tightenRails(tight);
+        _assertNotScheduled(data);
+        _afterDelay(data);
+        vm.assertEq(uint256(vault.rails().weightCapWad), 1e18, "scheduled anew");
+        vm.revertToState(before);
+
+        vm.prank(OWNER);
+        vault.schedule(data);
+        _skip(RISK_DELAY);
+        vm.prank(GUARDIAN);
+        vault.pause();
+        _assertNotScheduled(data);
+    }
+
+    function test_W2_pauseVoidsNoCallThatDoesNotUndoIt() public {
+        bytes memory data = abi.encodeCall(vault.setModel, (modelId, ModelVersion.wrap(1)));
+        vm.prank(OWNER);
+        vault.schedule(data);
+        _skip(RISK_DELAY);
+        vm.prank(GUARDIAN);
+        vault.pause();
+        vault.setModel(modelId, ModelVersion.wrap(1));
+        vm.assertEq(vault.executableAt(data), 0, "made");
+    }
+
+    function test_W2_RevertWhen_aScheduledCallIsNotExact() public {
+        bytes[] memory calls = new bytes[](4);
+        calls[0] = abi.encodeCall(vault.setRails, (_rails()));
+        calls[1] = abi.encodeCall(vault.unpause, ());
+        calls[2] = abi.encodeCall(vault.setModel, (modelId, ModelVersion.wrap(1)));
+        calls[3] = abi.encodeCall(vault.setGuardian, (OWNER));
+        vm.startPrank(OWNER);
+        for (uint256 i = 0; i < calls.length; ++i) {
+            bytes4 selector = bytes4(calls[i]);
+            _expectNotSchedulable(selector, calls[i].length + 1);
+            vault.schedule(bytes.concat(calls[i], hex"00"));
+            _expectNotSchedulable(selector, calls[i].length + 32);
+            vault.schedule(bytes.concat(calls[i], bytes32(0)));
+        }
+        _expectNotSchedulable(vault.setModel.selector, 36);
+        vault.schedule(abi.encodeWithSelector(vault.setModel.selector, modelId));
+        bytes memory other = abi.encodeCall(vault.transferOwnership, (BOB));
+        _expectNotSchedulable(vault.transferOwnership.selector, 36);
+        vault.schedule(other);
+        _expectNotSchedulable(0, 0);
+        vault.schedule("");
+        vm.stopPrank();
+    }
+
+    function _expectNotSchedulable(
+        bytes4 selector,
+        uint256 length
+    ) private {
+        vm.expectRevert(abi.encodeWithSelector(IRiskTimelock.NotSchedulable.selector, selector, length));
     }
 
     function test_W2_RevertWhen_aGuardianOrStrangerSchedules() public {
@@ -255,8 +415,8 @@ contract VaultGovernanceTest is VaultTest {
         bad[3].defaultWeightWad = 1e18 + 1;
         bad[4].cooldown = 7 days + 1;
         bad[5].proverDeadline = 0;
-        // The pool's fee is 30.
-        bad[6].slippageBps = 30;
+        // The pool's fee is 30, and 20 must be left.
+        bad[6].slippageBps = 49;
         bad[7].slippageBps = 1001;
         bad[8].lossBudgetBps = 9;
         RebalancingVault.VaultConfig memory config = _vaultConfig();

@@ -106,6 +106,58 @@ contract VaultSharesTest is VaultTest {
         vm.assertLe(worth, assets + 1, "no gain");
     }
 
+    /// @dev What a part of the vault is worth where the risk token stands at a tick.
+    function _worthInKind(
+        uint256 shares,
+        int24 priceTick
+    ) private returns (uint256) {
+        vm.prank(BOB);
+        (uint256 baseOut, uint256 riskOut) = vault.redeemInKind(shares, BOB, BOB);
+        return baseOut + TickMath.valueAt(_poolTick(priceTick), riskOut, riskIsToken0);
+    }
+
+    /// forge-config: deep.fuzz.runs = 5000
+    function testFuzz_S1_pushingThePriceForADepositAndBackNeverGains(
+        uint256 assetsSeed,
+        uint256 jumpSeed,
+        uint256 pushSeed
+    ) public {
+        _invest();
+        (, int24 spot,,,,,) = pool.slot0();
+        int24 twap = _poolTick(spot);
+        int24 market = twap + int24(int256(bound(jumpSeed, 0, 196)) - 98);
+        uint256 assets = bound(assetsSeed, 1e6, 9000 * MILLION);
+        _movePriceTo(market);
+        // The market has moved and the TWAP has yet to follow. From here on everything happens in one transaction.
+        _skip(12);
+        _movePriceTo(twap + int24(int256(bound(pushSeed, 0, 180)) - 90));
+        uint256 shares = _deposit(BOB, assets);
+        _movePriceTo(market);
+        vm.assertLe(_worthInKind(shares, market), assets + 1, "no gain");
+    }
+
+    /// forge-config: deep.fuzz.runs = 5000
+    function testFuzz_S1_pushingThePriceForARedemptionAndBackNeverGains(
+        uint256 assetsSeed,
+        uint256 dropSeed,
+        uint256 pushSeed
+    ) public {
+        _invest();
+        (, int24 spot,,,,,) = pool.slot0();
+        int24 twap = _poolTick(spot);
+        _deposit(BOB, bound(assetsSeed, 1e6, 2 * MILLION));
+        int24 market = twap - int24(int256(bound(dropSeed, 0, 3000)));
+        _movePriceTo(market);
+        _skip(12);
+        _movePriceTo(twap + int24(int256(bound(pushSeed, 0, 1000)) - 500));
+        uint256 shares = vault.maxRedeem(BOB);
+        uint256 before = vm.snapshotState();
+        uint256 worth = _worthInKind(shares, market);
+        vm.revertToState(before);
+        vm.prank(BOB);
+        vm.assertLe(vault.redeem(shares, BOB, BOB), worth + 2, "no gain");
+    }
+
     /// forge-config: deep.fuzz.runs = 5000
     function testFuzz_S1_othersNeverLoseByADepositOrARedemption(
         uint256 seed,
@@ -177,6 +229,20 @@ contract VaultSharesTest is VaultTest {
         vm.assertEq(vault.maxDeposit(BOB), 0, "beyond on the other side");
         _skip(TWAP);
         vm.assertEq(vault.maxDeposit(BOB), type(uint256).max, "the TWAP caught up");
+    }
+
+    function test_S2_RevertWhen_thePriceIsPushedBackForADeposit() public {
+        _invest();
+        (, int24 spot,,,,,) = pool.slot0();
+        _movePriceTo(_poolTick(spot) + 300);
+        _skip(12);
+        _movePriceTo(_poolTick(spot));
+        base.approve(address(vault), 1e9);
+        vm.expectRevert(abi.encodeWithSelector(ERC4626.ERC4626ExceededMaxDeposit.selector, address(this), 1e9, 0));
+        vault.deposit(1e9, address(this));
+        // A price that has stood for a second is one that the market saw.
+        _skip(1);
+        vm.assertEq(vault.maxDeposit(BOB), type(uint256).max, "open");
     }
 
     function test_S2_depositsStopWhileTheOracleIsUnreadable() public {

@@ -120,11 +120,11 @@ contract VaultTradingTest is VaultTest {
     function test_T5_RevertWhen_thePriceWasPushedBeforeTheTrade() public {
         Epoch epoch = ring.recordedEnd();
         bytes memory proof = _prove(epoch, ONE / 4);
-        // The slippage limit of 100 less the pool's fee of 30.
-        _movePriceTo(START_TICK + 70);
+        // Half of the slippage limit of 100 less the pool's fee of 30.
+        _movePriceTo(START_TICK + 35);
         vm.expectPartialRevert(IRebalancingVault.PriceOutsideRails.selector);
         vault.submitInference(epoch, _outputs(ONE / 4), proof);
-        _movePriceTo(START_TICK - 70);
+        _movePriceTo(START_TICK - 35);
         vm.expectPartialRevert(IRebalancingVault.PriceOutsideRails.selector);
         vault.submitInference(epoch, _outputs(ONE / 4), proof);
         _movePriceTo(START_TICK + 200);
@@ -134,6 +134,53 @@ contract VaultTradingTest is VaultTest {
             )
         );
         vault.submitInference(epoch, _outputs(ONE / 4), proof);
+    }
+
+    function test_T5_RevertWhen_thePriceWasPushedBackForTheTrade() public {
+        Epoch epoch = ring.recordedEnd();
+        bytes memory proof = _prove(epoch, ONE / 4);
+        _movePriceTo(START_TICK + 300);
+        _skip(12);
+        _movePriceTo(START_TICK);
+        // The TWAP has followed for 12 of its 1,800 seconds.
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                IRebalancingVault.PriceOutsideRails.selector, _poolTick(START_TICK + 300), _poolTick(START_TICK + 2)
+            )
+        );
+        vault.submitInference(epoch, _outputs(ONE / 4), proof);
+    }
+
+    function test_T5_pushToTheLimitSpendsNoProof() public {
+        // A quarter of this is more than the pool sells within the limit.
+        _deposit(BOB, 1e15);
+        Epoch epoch = ring.recordedEnd();
+        bytes memory proof = _prove(epoch, ONE / 4);
+        uint256 verifiedAt = vault.lastVerifiedAt();
+        _movePriceTo(START_TICK + 69);
+        vm.expectPartialRevert(IRebalancingVault.PriceOutsideRails.selector);
+        vault.submitInference(epoch, _outputs(ONE / 4), proof);
+        vm.assertEq(_isUsed(epoch), false, "statement");
+        vm.assertEq(vault.lastRebalanceAt(), 0, "cool-down");
+        vm.assertEq(vault.lastVerifiedAt(), verifiedAt, "prover's deadline");
+
+        // The furthest push that lets the trade through leaves it half of the way.
+        _movePriceTo(START_TICK + 34);
+        vault.submitInference(epoch, _outputs(ONE / 4), proof);
+        (, int24 spot,,,,,) = pool.slot0();
+        vm.assertTrue(_poolTick(spot) >= START_TICK + 69, "traded up to the limit");
+        vm.assertGt(vault.weightWad(), 0.007e18, "half of what it buys unhindered");
+    }
+
+    function test_T5_marketThatJumpedAndSettledIsTraded() public {
+        for (uint256 i = 0; i < 3; ++i) {
+            vm.warp(ring.startOf(ring.currentEpoch().plus(1)) + 1);
+            _movePriceTo(START_TICK + int24(int256(1500 * (i + 1))));
+            _passEpochs(1);
+            uint256 before = risk.balanceOf(address(vault));
+            _infer(ONE / 4 * int256(i + 1));
+            vm.assertGt(risk.balanceOf(address(vault)), before, "bought");
+        }
     }
 
     /// forge-config: deep.fuzz.runs = 5000
@@ -198,10 +245,11 @@ contract VaultTradingTest is VaultTest {
 
     function test_T6_RevertWhen_theBudgetIsSpent() public {
         Rails memory r = vault.rails();
-        r.lossBudgetBps = 10;
+        // A quarter at the slippage limit: the least budget that is allowed.
+        (r.slippageBps, r.lossBudgetBps) = (52, 13);
         vm.prank(GUARDIAN);
         vault.tightenRails(r);
-        // A first step costs 7.5 of 10 basis points; an hour gives back less than half of one.
+        // A first step costs 7.5 of 13 basis points; an hour gives back about half of one.
         _infer(ONE / 4);
         _passEpochs(1);
         Epoch epoch = ring.recordedEnd();

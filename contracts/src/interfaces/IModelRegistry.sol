@@ -10,10 +10,10 @@ import {IProofVerifier} from "./IProofVerifier.sol";
 /// @notice ERC-7992's registry, with what a consumer needs to rely on it: a verifier pinned by code hash, a schema
 /// of the outputs, numbered versions under a delay, and instant ways to stop.
 ///
-/// Policy on versions: one `modelId` has many versions. Version 1 is current as soon as it has a verifier; a later
-/// one becomes current a fixed delay after its verifier was bound. Consumers that pin a version are not moved by an
-/// update. Stopping is instant: the owner freezes or deprecates a model or removes a version, and anybody stops a
-/// version by showing that its verifier accepts a contradiction.
+/// Policy on versions: one `modelId` has many versions. A model's only version is current as soon as it has a
+/// verifier; once there are several, each becomes usable a fixed delay after its verifier was bound. Consumers that pin
+/// a version are not moved by an update. Stopping is instant: the owner freezes or deprecates a model or removes a
+/// version, and anybody stops a version by showing that its verifier accepts a contradiction.
 interface IModelRegistry is IERCZKMLRegistry {
     /// @notice How proofs of a model version are checked.
     struct VerifierBinding {
@@ -238,7 +238,7 @@ interface IModelRegistry is IERCZKMLRegistry {
         uint256 modelId
     ) external view returns (address);
 
-    /// @notice Seconds between binding a later version's verifier and its use, and between thawing and use.
+    /// @notice Seconds between binding a verifier and its use, but for a model's only version, and between thawing and use.
     function UPDATE_DELAY() external view returns (uint64);
 
     /// @notice The proof system of every verifier here.

@@ -65,7 +65,8 @@ interface IRebalancingVault is IERC4626, IInferenceGate {
     /// @notice The last rebalance was too recent; the next may be at `readyAt` (seconds).
     error CoolingDown(uint256 readyAt);
 
-    /// @notice The pool's price is further from the TWAP, on either side, than the slippage limit less the pool's fee.
+    /// @notice The pool's price, or that of the second before, is at least half of the slippage limit less the pool's fee
+    /// from the TWAP, on either side. `spotTick` is the further of the two.
     error PriceOutsideRails(int24 spotTick, int24 twapTick);
 
     /// @notice The trade gave less than the TWAP-anchored minimum.
@@ -141,13 +142,15 @@ interface IRebalancingVault is IERC4626, IInferenceGate {
     /// @notice Sells risk where the weight is above the cap. Anybody may call.
     function trimToCap() external;
 
-    /// @notice Stops inferences and deposits at once. Guardian or owner.
+    /// @notice Stops inferences and deposits at once, and voids what was scheduled to end a pause or to set rails.
+    /// Guardian or owner.
     function pause() external;
 
     /// @notice Ends a pause. Under the timelock.
     function unpause() external;
 
-    /// @notice Sets rails of which none is looser than before, at once. Guardian or owner.
+    /// @notice Sets rails of which none is looser than before, at once, and voids what was scheduled to end a pause or to
+    /// set rails. Guardian or owner.
     function tightenRails(
         Rails calldata rails_
     ) external;

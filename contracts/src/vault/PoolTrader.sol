@@ -19,6 +19,15 @@ abstract contract PoolTrader is IUniswapV3SwapCallback {
     using SafeCast for int256;
     using SafeERC20 for IERC20;
 
+    /// @dev The pool's ticks that the vault goes by. `low` and `high` are the extremes of the TWAP, the present price and
+    /// the price that stood in the second before this one: a swap can take the present price anywhere and back within
+    /// a transaction, but the second that has passed stays as it was.
+    struct Ticks {
+        int24 twap;
+        int24 low;
+        int24 high;
+    }
+
     /// @dev Longest TWAP; a longer one is a mistake in units.
     uint32 private constant MAX_TWAP_SECONDS = 7 days;
 
@@ -75,28 +84,38 @@ abstract contract PoolTrader is IUniswapV3SwapCallback {
     function _swap(
         bool buysRisk,
         uint256 amountIn,
-        int24 twapTick,
+        Ticks memory ticks,
         uint256 slippageBps
     ) internal returns (uint256 paid, uint256 received) {
         bool zeroForOne = buysRisk != _RISK_IS_TOKEN0;
-        // A tick is a basis point. The fee is paid on top of the price, so it takes its part of the limit.
-        uint256 reach = slippageBps - _FEE_BPS;
-        // On the cheap side too: the amount was reckoned at the TWAP and would move the weight too far.
-        if (_deviation(twapTick) >= reach) revert IRebalancingVault.PriceOutsideRails(_spotTick(), twapTick);
-        int24 signedReach = reach.toInt256().toInt24();
-        int24 limitTick = zeroForOne ? twapTick - signedReach : twapTick + signedReach;
+        uint160 limit = TickMath.sqrtPriceX96(_limitTick(zeroForOne, ticks, slippageBps));
 
         _swapping = true;
-        (int256 delta0, int256 delta1) =
-            _POOL.swap(address(this), zeroForOne, amountIn.toInt256(), TickMath.sqrtPriceX96(limitTick), "");
+        (int256 delta0, int256 delta1) = _POOL.swap(address(this), zeroForOne, amountIn.toInt256(), limit, "");
         _swapping = false;
 
         (int256 deltaIn, int256 deltaOut) = zeroForOne ? (delta0, delta1) : (delta1, delta0);
         paid = deltaIn.toUint256();
         received = (-deltaOut).toUint256();
-        uint256 fair = TickMath.valueAt(twapTick, paid, zeroForOne);
+        uint256 fair = TickMath.valueAt(ticks.twap, paid, zeroForOne);
         uint256 minimum = fair * (BPS - slippageBps) / BPS;
         if (received < minimum) revert IRebalancingVault.MinimumOutputMissed(received, minimum);
+    }
+
+    /// @dev Where a swap stops. Reverts where the market is too far from the TWAP for one.
+    function _limitTick(
+        bool zeroForOne,
+        Ticks memory ticks,
+        uint256 slippageBps
+    ) private view returns (int24) {
+        // A tick is a basis point. The fee is paid on top of the price, so it takes its part of the limit.
+        int24 reach = (slippageBps - _FEE_BPS).toInt256().toInt24();
+        // Half of the way stays for the trade: whoever pushed the price up to the limit could otherwise spend the proof
+        // on a trade of nothing. On the cheap side too: the amount was reckoned at the TWAP and would move the weight
+        // too far.
+        (uint256 deviation, int24 furthest) = _deviation(ticks);
+        if (deviation >= uint24(reach / 2)) revert IRebalancingVault.PriceOutsideRails(furthest, ticks.twap);
+        return zeroForOne ? ticks.twap - reach : ticks.twap + reach;
     }
 
     /// @dev Base value of an amount of risk token, rounded down.
@@ -115,42 +134,59 @@ abstract contract PoolTrader is IUniswapV3SwapCallback {
         return TickMath.valueAt(tick, amount, !_RISK_IS_TOKEN0);
     }
 
-    /// @dev The dearer for the risk token of the TWAP and the present price.
-    function _dearerTick(
-        int24 twapTick
+    /// @dev The tick at which the risk token is dearest.
+    function _dearest(
+        Ticks memory ticks
     ) internal view returns (int24) {
-        int24 spot = _spotTick();
-        return (spot > twapTick) == _RISK_IS_TOKEN0 ? spot : twapTick;
+        return _RISK_IS_TOKEN0 ? ticks.high : ticks.low;
     }
 
-    /// @dev The cheaper for the risk token of the TWAP and the present price.
-    function _cheaperTick(
-        int24 twapTick
+    /// @dev The tick at which the risk token is cheapest.
+    function _cheapest(
+        Ticks memory ticks
     ) internal view returns (int24) {
-        int24 spot = _spotTick();
-        return (spot > twapTick) == _RISK_IS_TOKEN0 ? twapTick : spot;
+        return _RISK_IS_TOKEN0 ? ticks.low : ticks.high;
     }
 
-    /// @dev Distance of the present price from the TWAP (ticks).
+    /// @dev Largest distance of a price from the TWAP (ticks), and the tick of that price.
     function _deviation(
-        int24 twapTick
-    ) internal view returns (uint256) {
-        int24 spot = _spotTick();
-        return (spot > twapTick ? int256(spot) - twapTick : int256(twapTick) - spot).toUint256();
+        Ticks memory ticks
+    ) internal pure returns (uint256 distance, int24 furthest) {
+        (int256 below, int256 above) = (int256(ticks.twap) - ticks.low, int256(ticks.high) - ticks.twap);
+        return below > above ? (below.toUint256(), ticks.low) : (above.toUint256(), ticks.high);
     }
 
-    /// @dev The TWAP's tick; reverts where the oracle does not reach back.
-    function _twapTick() internal view returns (int24 tick) {
+    /// @dev Reverts where the oracle does not reach back over the TWAP's length.
+    function _ticks() internal view returns (Ticks memory ticks) {
         bool readable;
-        (readable, tick) = _tryTwapTick();
+        (readable, ticks) = _tryTicks();
         if (!readable) revert IRebalancingVault.OracleNotReady();
     }
 
-    function _tryTwapTick() internal view returns (bool readable, int24 tick) {
-        return PoolOracle.tryMeanTick(_POOL, _TWAP_SECONDS, 0);
+    function _tryTicks() internal view returns (bool readable, Ticks memory ticks) {
+        uint32[] memory secondsAgos = new uint32[](3);
+        (secondsAgos[0], secondsAgos[1]) = (_TWAP_SECONDS, 1);
+        int56[] memory cumulatives;
+        (readable, cumulatives) = PoolOracle.tryCumulatives(_POOL, secondsAgos);
+        if (!readable) return (false, ticks);
+        (, int24 spot,,,,,) = _POOL.slot0();
+        int24 lastSecond = PoolOracle.meanTick(cumulatives[1], cumulatives[2], 1);
+        ticks.twap = PoolOracle.meanTick(cumulatives[0], cumulatives[2], _TWAP_SECONDS);
+        ticks.low = _min(ticks.twap, _min(spot, lastSecond));
+        ticks.high = _max(ticks.twap, _max(spot, lastSecond));
     }
 
-    function _spotTick() internal view returns (int24 tick) {
-        (, tick,,,,,) = _POOL.slot0();
+    function _min(
+        int24 a,
+        int24 b
+    ) private pure returns (int24) {
+        return a < b ? a : b;
+    }
+
+    function _max(
+        int24 a,
+        int24 b
+    ) private pure returns (int24) {
+        return a > b ? a : b;
     }
 }

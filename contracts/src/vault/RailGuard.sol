@@ -20,12 +20,15 @@ library RailGuard {
     /// @dev Above this a TWAP anchor protects nobody.
     uint256 private constant MAX_SLIPPAGE_BPS = 1_000;
 
+    /// @dev What the slippage limit leaves above the pool's fee: with less, next to nothing is ever traded.
+    uint256 private constant MIN_REACH_BPS = 20;
+
     uint256 private constant MIN_LOSS_BUDGET_BPS = 10;
     uint256 private constant MAX_LOSS_BUDGET_BPS = 1_000;
 
     /// @notice Reverts where a field is out of range.
     /// @param r The rails.
-    /// @param feeBps The pool's fee, which every trade pays and the slippage limit must exceed.
+    /// @param feeBps The pool's fee, which every trade pays out of the slippage limit.
     function check(
         Rails memory r,
         uint256 feeBps
@@ -36,8 +39,10 @@ library RailGuard {
         _require(r.hysteresisWad <= MAX_HYSTERESIS_WAD, "hysteresisWad");
         _require(r.cooldown <= MAX_COOLDOWN, "cooldown");
         _require(r.proverDeadline != 0 && r.proverDeadline <= MAX_PROVER_DEADLINE, "proverDeadline");
-        _require(r.slippageBps > feeBps && r.slippageBps <= MAX_SLIPPAGE_BPS, "slippageBps");
+        _require(r.slippageBps >= feeBps + MIN_REACH_BPS && r.slippageBps <= MAX_SLIPPAGE_BPS, "slippageBps");
         _require(r.lossBudgetBps >= MIN_LOSS_BUDGET_BPS && r.lossBudgetBps <= MAX_LOSS_BUDGET_BPS, "lossBudgetBps");
+        // A whole budget pays for the largest step at the worst price, or that step could never be made.
+        _require(r.lossBudgetBps * WAD >= uint256(r.maxStepWad) * r.slippageBps, "lossBudgetBps");
     }
 
     /// @notice Reverts where a field of `b` is looser than the same field of `a`.

@@ -11,8 +11,6 @@ contract AcceptListVerifier is IProofVerifier {
 
     mapping(bytes32 => bool) private _accepted;
 
-    error ProofRejected();
-
     constructor(
         bytes32 vkDigest,
         uint256 instanceCount

@@ -108,3 +108,23 @@ impl Failure {
         format!("0x{}", hex::encode(self.selector()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    /// Consumers decode a refusal by the errors that the contracts' interface of a verifier declares.
+    #[test]
+    fn the_interface_of_verifiers_declares_every_error() {
+        let interface = concat!(env!("CARGO_MANIFEST_DIR"), "/../../contracts/src/interfaces/IProofVerifier.sol");
+        let source = std::fs::read_to_string(interface).unwrap();
+        for failure in Failure::ALL {
+            let declaration =
+                format!("/// @notice {}\n    error {}({});", failure.doc(), failure.name(), failure.parameters());
+            assert!(source.contains(&declaration), "IProofVerifier.sol does not declare\n{declaration}");
+        }
+        assert_eq!(source.matches("    error ").count(), Failure::ALL.len());
+    }
+}
