@@ -5,7 +5,10 @@ use halo2_proofs::{
     halo2curves::{bn256::Fr, ff::PrimeField},
     plonk::{Any, Circuit, Column, ConstraintSystem, Error},
 };
-use vouch_graph::int::{IntGraph, IntOp, Visibility, Word};
+use vouch_graph::{
+    exec::execute,
+    int::{IntGraph, IntOp, Visibility, Word},
+};
 
 use crate::{
     column::{AdviceColumn as A, FixedColumn as F},
@@ -33,7 +36,7 @@ impl ModelCircuit {
     /// The circuit without a witness, for keys.
     ///
     /// # Errors
-    /// Where the graph is malformed or is not the plan's.
+    /// Where the graph is invalid or is not the plan's.
     pub fn for_keys(graph: &IntGraph, plan: Arc<CircuitPlan>) -> Result<Self, CircuitError> {
         let zeros: Vec<Vec<i64>> = graph.inputs.iter().map(|p| vec![0; graph.tensor(p.tensor).len()]).collect();
         Self::with_hints(graph, plan, &zeros, &mut Blank)
@@ -44,17 +47,36 @@ impl ModelCircuit {
     /// `inputs` are the quantised inputs in the graph's order.
     ///
     /// # Errors
-    /// Where an input or an intermediate value is outside the range that the circuit bounds, naming
-    /// the node.
+    /// Where the reference executor refuses the inputs, naming the tensor, or computes other outputs;
+    /// where the graph is invalid or is not the plan's.
     pub fn with_witness(graph: &IntGraph, plan: Arc<CircuitPlan>, inputs: &[Vec<i64>]) -> Result<Self, CircuitError> {
-        Self::with_hints(graph, plan, inputs, &mut Honest)
+        graph.validate()?;
+        let trace = execute(graph, inputs)?;
+        let circuit = Self::assemble(graph, plan, inputs, &mut Honest)?;
+        let expected = graph.outputs.iter().map(|port| trace.tensor(port.tensor));
+        match circuit.outputs.iter().zip(expected).position(|(output, expected)| output != expected) {
+            Some(index) => Err(CircuitError::Disagreement { index }),
+            None => Ok(circuit),
+        }
     }
 
-    /// The circuit with a witness whose hints pass through `hints`.
+    /// The circuit with a witness whose hints pass through `hints`. The reference executor is not
+    /// asked: hints that are no adversary's are refused where a value leaves its range.
     ///
     /// # Errors
-    /// As [`Self::with_witness`].
+    /// Where a value leaves its range, naming the node; where the graph is invalid or is not the plan's.
     pub fn with_hints(
+        graph: &IntGraph,
+        plan: Arc<CircuitPlan>,
+        inputs: &[Vec<i64>],
+        hints: &mut dyn Hints,
+    ) -> Result<Self, CircuitError> {
+        graph.validate()?;
+        Self::assemble(graph, plan, inputs, hints)
+    }
+
+    /// Lays out a valid graph.
+    pub(crate) fn assemble(
         graph: &IntGraph,
         plan: Arc<CircuitPlan>,
         inputs: &[Vec<i64>],

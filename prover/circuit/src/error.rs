@@ -56,6 +56,21 @@ pub enum CircuitError {
         /// What differs.
         what: String,
     },
+    /// The graph breaks an invariant, or the reference executor refuses the inputs.
+    #[error(transparent)]
+    Graph(#[from] vouch_graph::GraphError),
+    /// The circuit's witness is not the reference executor's trace.
+    #[error("output {index} of the circuit is not the reference executor's; report this model")]
+    Disagreement {
+        /// Position among the graph's outputs.
+        index: usize,
+    },
+    /// A gate reads under a challenge what is committed after the challenge.
+    #[error("the constraint system binds nothing: {what}; report this model")]
+    PhaseOrder {
+        /// The gate and what it reads.
+        what: String,
+    },
     /// A tensor does not fit its packing.
     #[error(transparent)]
     Packing(#[from] vouch_graph::int::PackingError),

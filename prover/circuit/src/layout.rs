@@ -313,7 +313,8 @@ impl<'h> Builder<'h> {
             + field(coefs.prev) * self.acc.0;
         let before = if coefs.prev == 0 { Some(0) } else { self.acc.1 };
         let integer = before.and_then(|before| {
-            let product = coefs.product.checked_mul(p.value)?.checked_mul(q)?;
+            // The operands first: each is below 2^62, and the interval analysis bounds the whole.
+            let product = p.value.checked_mul(q)?.checked_mul(coefs.product)?;
             let linear = coefs.p.checked_mul(p.value)?.checked_add(coefs.q.checked_mul(q)?)?;
             let before = coefs.prev.checked_mul(before)?;
             product.checked_add(linear)?.checked_add(coefs.constant)?.checked_add(before)

@@ -1,8 +1,14 @@
 //! Gadgets, layout planner and the halo2 circuit of an integer graph.
 //!
 //! [`CircuitPlan::choose`] picks the size and the shape of the circuit, [`ModelCircuit`] is the halo2
-//! circuit itself. A circuit accepts exactly the traces that
-//! [`vouch_graph`]'s reference executor produces.
+//! circuit itself.
+//!
+//! With public weights the constraints of a graph that passes validation
+//! ([`vouch_graph::int::IntGraph::validate`]) hold for exactly the traces that [`vouch_graph`]'s reference executor
+//! produces. Private weights are whatever the prover commits, in the field and without a range: then
+//! they hold for the traces of some weights, in which linear layers add and multiply modulo the
+//! field's order and each rescaled value lies in its range. [`ModelCircuit::with_witness`] runs the executor
+//! and gives no witness where it refuses, or where the two disagree.
 //!
 //! The layout has two units that share rows. The **value unit** holds one computed value a row:
 //! operands `p`, `q`, their accumulator, the value `y` and the byte limbs that bound it. The
@@ -18,6 +24,7 @@ mod error;
 mod gadget;
 mod layout;
 mod lower;
+mod phase_order;
 mod plan;
 mod second_phase;
 mod shape;

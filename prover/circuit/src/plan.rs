@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
-use halo2_proofs::plonk::ConstraintSystem;
+use halo2_proofs::{halo2curves::bn256::Fr, plonk::ConstraintSystem};
 use serde::{Deserialize, Serialize};
-use vouch_graph::int::{IntGraph, IntOp, MAX_SHIFT};
+use vouch_graph::int::{IntGraph, IntOp};
 
 use crate::{
     column::{AdviceColumn, FixedColumn},
@@ -12,6 +12,7 @@ use crate::{
     gadget::rescale::SHIFT,
     layout::{Blank, Layout},
     lower::lay_out,
+    phase_order,
     shape::{Shape, WeightPlacement},
 };
 
@@ -32,6 +33,10 @@ pub struct PlanOptions {
 }
 
 /// Size and shape of a model's circuit.
+///
+/// [`Shape::weights`] places the weights of linear layers alone. Learned numbers that are no weight
+/// of a linear layer are coefficients, fixed cells of the key in either placement, and so not hidden:
+/// see [`WeightPlacement`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CircuitPlan {
     /// Rows, as a power of two.
@@ -56,8 +61,14 @@ impl CircuitPlan {
     /// Picks the size and the number of weight lanes with the least predicted proving time.
     ///
     /// # Errors
-    /// Where the graph is malformed or fits no supported size.
+    /// Where the graph is invalid or fits no supported size.
     pub fn choose(graph: &IntGraph, options: &PlanOptions) -> Result<Self, CircuitError> {
+        graph.validate()?;
+        Self::for_valid(graph, options)
+    }
+
+    /// The same for a graph that is valid already.
+    pub(crate) fn for_valid(graph: &IntGraph, options: &PlanOptions) -> Result<Self, CircuitError> {
         let zeros: Vec<Vec<i64>> = graph.inputs.iter().map(|p| vec![0; graph.tensor(p.tensor).len()]).collect();
         let weight_bits = weight_bits(graph)?;
         let offset = 1i128 << (weight_bits - 1);
@@ -75,7 +86,7 @@ impl CircuitPlan {
                 let weight_rows = matrices.iter().map(|m| m.rows * m.width.div_ceil(lanes.max(1))).sum::<usize>();
                 let rows = counted.rows_with(weight_rows).max(counted.instances.len() + 1) + 1;
                 least_rows = least_rows.min(rows);
-                if rows > usable_rows(k, &shape) {
+                if rows > usable_rows(k, &constraints_of(&shape)) {
                     continue;
                 }
                 let cost = Cost::of(&shape, counted.cells());
@@ -96,7 +107,7 @@ impl CircuitPlan {
         let instances = layout.instances.len() + 1;
         Ok(Self {
             k,
-            usable_rows: usable_rows(k, &shape),
+            usable_rows: usable_rows(k, &constraints_of(&shape)),
             value_rows: layout.value_rows,
             weight_rows: layout.weight_rows,
             instances,
@@ -110,7 +121,8 @@ impl CircuitPlan {
 impl CircuitPlan {
     /// Refuses a layout that the plan's constraint system would not bind wholly: rows behind the
     /// logUp sum are not looked up, and a column that the shape lacks takes its selectors or its
-    /// copies with it, so a plan of another graph could leave rows free.
+    /// copies with it, so a plan of another graph could leave rows free. A column committed behind
+    /// the challenge that tests it would be free as well.
     pub(crate) fn covers(&self, layout: &Layout) -> Result<(), CircuitError> {
         let mismatch = |what: String| Err(CircuitError::PlanMismatch { what });
         if layout.value_rows != self.value_rows || layout.weight_rows != self.weight_rows {
@@ -119,7 +131,10 @@ impl CircuitPlan {
                 layout.value_rows, layout.weight_rows, self.value_rows, self.weight_rows
             ));
         }
-        let usable = usable_rows(self.k, &self.shape);
+        let mut meta = ConstraintSystem::default();
+        let config = VouchConfig::configure(&mut meta, self.shape.clone());
+        phase_order::check(&meta, &config)?;
+        let usable = usable_rows(self.k, &meta);
         let needed = layout.rows().max(layout.instances.len() + 1) + 1;
         if self.usable_rows != usable || needed > usable {
             return mismatch(format!(
@@ -161,13 +176,8 @@ fn weight_bits(graph: &IntGraph) -> Result<u32, CircuitError> {
     let mut bits = 8;
     for node in &graph.nodes {
         let IntOp::Linear { weight, bias, rescale, .. } = &node.op else { continue };
-        let malformed = |what: &str| CircuitError::Malformed { node: node.name.clone(), what: what.to_owned() };
-        if rescale.shift > MAX_SHIFT {
-            return Err(malformed("the shift is too large"));
-        }
         for param in [Some(weight), bias.as_ref()].into_iter().flatten() {
-            let Some(param) = graph.params.get(*param) else { return Err(malformed("a parameter is missing")) };
-            let largest = param.values.iter().map(|v| v.unsigned_abs()).max().unwrap_or(0);
+            let largest = graph.params[*param].values.iter().map(|v| v.unsigned_abs()).max().unwrap_or(0);
             let scaled = u128::from(largest) << (SHIFT - rescale.shift);
             bits = bits.max(129 - scaled.leading_zeros());
         }
@@ -199,10 +209,15 @@ fn shape_of(layout: &Layout, lanes: usize, weight_bits: u32, weights: WeightPlac
     }
 }
 
-/// Rows of a circuit of `2^k` rows that are not blinding; the constraint system says how many are.
-fn usable_rows(k: u32, shape: &Shape) -> usize {
+/// The constraint system of a shape.
+fn constraints_of(shape: &Shape) -> ConstraintSystem<Fr> {
     let mut meta = ConstraintSystem::default();
     VouchConfig::configure(&mut meta, shape.clone());
+    meta
+}
+
+/// Rows of a circuit of `2^k` rows that are not blinding; the constraint system says how many are.
+fn usable_rows(k: u32, meta: &ConstraintSystem<Fr>) -> usize {
     1usize.checked_shl(k).unwrap_or(0).saturating_sub(meta.blinding_factors() + 1)
 }
 

@@ -1,6 +1,9 @@
 //! Columns of the second phase, from the layout and the challenges.
 
-use halo2_proofs::halo2curves::{bn256::Fr, ff::Field};
+use halo2_proofs::halo2curves::{
+    bn256::Fr,
+    ff::{BatchInvert, Field},
+};
 use vouch_graph::int::INTERPOLATION_POINTS;
 
 use crate::{
@@ -82,6 +85,12 @@ fn lookups(layout: &Layout, row: usize) -> [Vec<Lookup>; 2] {
         return [vec![Lookup::byte(abs0)], points.into()];
     }
     [Vec::new(), Vec::new()]
+}
+
+/// Whether some looked-up tuple is no row of the table.
+#[cfg(test)]
+pub(crate) fn misses(layout: &Layout) -> bool {
+    (0..layout.value_rows).any(|row| lookups(layout, row).iter().flatten().any(|lookup| lookup.table_row.is_none()))
 }
 
 /// How often each row of the table is looked up.
@@ -213,7 +222,8 @@ fn lookup_columns(
     };
     // A denominator of zero has probability 2^-254; the sum then does not close and proving fails.
     let invert = |d: Fr| d.invert().unwrap_or(Fr::ZERO);
-    let inverses: Vec<Fr> = (0..layout.table_rows()).map(|row| invert(denominator(table_row(layout, row)))).collect();
+    let mut inverses: Vec<Fr> = (0..layout.table_rows()).map(|row| denominator(table_row(layout, row))).collect();
+    inverses.iter_mut().batch_invert();
     let term = |lookup: &Lookup| match lookup.table_row {
         Some(row) => inverses[row],
         None => invert(denominator(lookup.tuple.map(i128::from))),

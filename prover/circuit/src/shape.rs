@@ -4,7 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::column::{AdviceColumn, FixedColumn};
 
-/// Where the weights live.
+/// Where the weights and biases of linear layers live.
+///
+/// Other learned numbers are coefficients of the circuit's rows: the scale and bias of a layer normalisation, the
+/// slope of a `PRelu`, a product with or a sum of an initialiser, element by element, that follows no
+/// linear layer. They are fixed cells in either placement: bound, and not hidden.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WeightPlacement {

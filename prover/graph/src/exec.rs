@@ -5,8 +5,8 @@ use crate::{
     data::Sample,
     float::{Element, InputSpec},
     int::{
-        IntGraph, IntNode, IntOp, Interval, Rescale, RescaleKind, SEGMENT_BITS, Source, TensorId, VALUE_BITS,
-        one_or_each,
+        DENOMINATOR, IntGraph, IntNode, IntOp, Interval, QUOTIENT, Rescale, RescaleKind, SEGMENT_BITS, Source,
+        TensorId, VALUE_BITS, one_or_each,
     },
 };
 
@@ -156,12 +156,6 @@ fn run(graph: &IntGraph, node: &IntNode, inputs: &[&[i64]]) -> Result<Vec<i64>, 
         }),
     }
 }
-
-/// Denominators that [`IntOp::Div`] takes.
-const DENOMINATOR: Interval = Interval { lo: 1, hi: (1 << 30) - 1 };
-
-/// Quotients that [`IntOp::Div`] gives.
-const QUOTIENT: Interval = Interval { lo: 0, hi: (1 << 15) - 1 };
 
 /// From accumulator to output; the rounded value must lie in the bound of the rescale's kind.
 fn rescaled(tensor: &str, rescale: Rescale, index: usize, acc: i128) -> Result<i64, GraphError> {

@@ -18,7 +18,7 @@ use vouch_graph::{
     exec::{execute, quantise_inputs},
     float::{Element, FloatGraph, InputSpec},
     import::{ImportOptions, OnnxModel},
-    int::{IntGraph, IntNode, IntOp, IntTensor, Interval, Rescale, RescaleKind, ScaleExp, TensorId},
+    int::{IntGraph, IntNode, IntOp, IntTensor, Interval, Rescale, RescaleKind, ScaleExp, Source, TensorId},
     quantise::{QuantiseOptions, quantise},
 };
 
@@ -333,5 +333,103 @@ fn a_value_that_could_wrap_around_is_refused() {
     let rescale = Rescale { shift: 16, kind: RescaleKind::Signed };
     let (refused, _) = append(IntOp::Mul { c: 1 << 10, rescale }, &[wide, wide]);
     let error = refused.unwrap_err();
-    assert!(matches!(&error, GraphError::WrapsAround { bits, limit: 126, .. } if *bits > 126), "{error}");
+    assert!(matches!(&error, GraphError::WrapsAround { bits, limit: 110, .. } if *bits > 110), "{error}");
+}
+
+/// A model's graph with one more operation, over tensors that the graph has.
+fn extended(op: IntOp, reads: &[TensorId], len: usize) -> IntGraph {
+    let mut graph = compiled();
+    let ranges: Vec<Interval> = reads.iter().map(|id| graph.tensor(*id).range).collect();
+    let range = op.range(&ranges, &graph.params).output;
+    let output = TensorId(graph.tensors.len());
+    let tensor = IntTensor { name: "extra".to_owned(), range, shape: vec![len], ..graph.tensor(reads[0]).clone() };
+    graph.tensors.push(tensor);
+    graph.nodes.push(IntNode { name: "extra".to_owned(), op, inputs: reads.to_vec(), output });
+    graph
+}
+
+#[test]
+fn terms_that_could_wrap_around_are_refused_even_where_they_cancel() {
+    let mut graph = extended(IntOp::View { sources: vec![Source::Constant(1 << 61)] }, &[TensorId(0)], 1);
+    graph.validate().unwrap();
+    let constant = TensorId(graph.tensors.len() - 1);
+    let op = IntOp::Add { ca: 1 << 61, cb: -(1 << 61), c: 0, rescale: Rescale::EXACT };
+    let (output, range) = (TensorId(graph.tensors.len()), Interval::point(0));
+    graph.tensors.push(IntTensor { name: "zero".to_owned(), range, ..graph.tensor(constant).clone() });
+    graph.nodes.push(IntNode { name: "zero".to_owned(), op, inputs: vec![constant; 2], output });
+    let error = graph.validate().unwrap_err();
+    assert!(matches!(&error, GraphError::WrapsAround { bits: 123, limit: 110, .. }), "{error}");
+}
+
+#[test]
+fn a_numerator_that_may_be_negative_is_refused() {
+    // The circuit bounds a quotient to 16 signed bits only; that none is negative follows from this.
+    let error = extended(IntOp::Div { shift: 0 }, &[TensorId(0), TensorId(0)], 3).validate().unwrap_err();
+    assert_eq!(error.code(), "invalid_graph");
+    assert!(error.to_string().contains("its numerator can be -32768, and must not be negative"), "{error}");
+}
+
+#[test]
+fn a_denominator_beyond_its_bits_is_refused() {
+    let wide = IntOp::Affine { scale: vec![1 << 15], offset: vec![0], rescale: Rescale::EXACT };
+    let mut graph = extended(wide, &[TensorId(0)], 3);
+    let (wide, zero) = (TensorId(graph.tensors.len() - 1), TensorId(graph.tensors.len()));
+    let constant = IntOp::View { sources: vec![Source::Constant(0); 3] };
+    graph.tensors.push(IntTensor { name: "zero".to_owned(), range: Interval::point(0), ..graph.tensor(wide).clone() });
+    graph.nodes.push(IntNode { name: "zero".to_owned(), op: constant, inputs: vec![], output: zero });
+    graph.validate().unwrap();
+    let op = IntOp::Div { shift: 0 };
+    for (scale, refused) in [(1i64 << 15, false), ((1 << 15) + 2, true)] {
+        let mut graph = graph.clone();
+        let at = graph.nodes.len() - 2;
+        graph.nodes[at].op = IntOp::Affine { scale: vec![scale], offset: vec![0], rescale: Rescale::EXACT };
+        graph.tensors[wide.0].range = graph.nodes[at].op.range(&[graph.tensors[0].range], &[]).output;
+        let range = op.range(&[Interval::point(0), graph.tensor(wide).range], &[]).output;
+        let output = TensorId(graph.tensors.len());
+        graph.tensors.push(IntTensor { name: "quotient".to_owned(), range, ..graph.tensor(wide).clone() });
+        graph.nodes.push(IntNode { name: "quotient".to_owned(), op: op.clone(), inputs: vec![zero, wide], output });
+        match graph.validate() {
+            Ok(()) => assert!(!refused, "a denominator of up to 2^30 - 2^15"),
+            Err(error) => {
+                assert!(refused && error.to_string().contains("its denominator can be"), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_maximum_of_values_that_may_be_far_apart_is_refused() {
+    let wide = IntOp::Affine { scale: vec![2], offset: vec![0], rescale: Rescale::EXACT };
+    let mut graph = extended(wide, &[TensorId(0)], 3);
+    let (wide, output) = (TensorId(graph.tensors.len() - 1), TensorId(graph.tensors.len()));
+    let tensor = IntTensor { name: "most".to_owned(), shape: vec![1], ..graph.tensor(wide).clone() };
+    graph.tensors.push(tensor);
+    graph.nodes.push(IntNode { name: "most".to_owned(), op: IntOp::Max { group: 3 }, inputs: vec![wide], output });
+    let error = graph.validate().unwrap_err();
+    assert!(error.to_string().contains("it compares values up to 131070 apart"), "{error}");
+}
+
+#[test]
+fn a_softmax_of_scores_far_apart_divides_by_no_negative_exponential() {
+    for reach in [4.0, 300.0, 5000.0, 1e6] {
+        let model = Onnx::new().input("x", &[1, 4]).node("Softmax", &["x"], "y", &[]).output("y");
+        let float = import(&model.bytes(), &ImportOptions::default()).unwrap();
+        let scores = [[1.0, -1.0, 0.5, 0.25], [-1.0, 1.0, 0.0, 1.0], [0.0; 4]];
+        let samples = scores.map(|row| Sample { inputs: vec![row.map(|x| x * reach).to_vec()] });
+        let ranges = calibrate(&float, &samples).unwrap();
+        let graph = quantise(&float, &ranges, &QuantiseOptions::default()).unwrap();
+        let table = graph.nodes.iter().find_map(|node| match &node.op {
+            IntOp::Function { table, .. } => Some(table),
+            _ => None,
+        });
+        let least = *table.unwrap().iter().min().unwrap();
+        assert!(least >= 0, "scores up to {reach}: {least}");
+        for sample in &samples {
+            let inputs = quantise_inputs(&graph, sample).unwrap();
+            let trace = execute(&graph, &inputs).unwrap_or_else(|error| panic!("scores up to {reach}: {error}"));
+            let shares = trace.tensor(graph.outputs[0].tensor);
+            let total: i64 = shares.iter().sum();
+            assert!((total - (1 << 14)).abs() <= 2, "scores up to {reach}: {shares:?} add up to one");
+        }
+    }
 }

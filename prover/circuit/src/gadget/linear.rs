@@ -4,8 +4,10 @@
 //!
 //! `sum_p s^(P-1-p) sum_o r^(O-1-o) A[p, o] = sum_l (sum_p s^(P-1-p) X[p, l]) (sum_o r^(O-1-o) W[l, o])`
 //!
-//! Both sides are polynomials of degree below `O` in `r` and below `P` in `s`; if some `A[p, o]` is
-//! wrong the equation holds with probability at most `(O + P) / |F|`, below `2^-230`.
+//! Both sides are polynomials of degree below `P` in `s`. In `r` the left one has degree below `O`, the
+//! right one below `t ceil(O/t)`: private padding lanes are not bound to be zero. The padding reaches no
+//! power of `r` below `O`, so where some `A[p, o]` is wrong the sides differ, and the equation holds with
+//! probability at most `(t ceil(O/t) + P) / |F|`, below `2^-230`.
 //!
 //! - `A[p, o]` are the pre-activations of consecutive rescaling rows: expressions of cells that exist
 //!   anyway. `value_acc = value_acc[-1] r + A`, and per position
@@ -20,8 +22,6 @@
 //!
 //! Last, the value side and `dot` are copy-constrained. Cells: `|W|/t` weight rows of `t + 3`,
 //! one value row an output (the rescale's own), and `P * L / 3` rows of copies where `P > 1`.
-//! Padding lanes in front of a row of weights multiply powers of `r` that no output has, so they cannot
-//! reach one.
 
 use halo2_proofs::{
     halo2curves::bn256::Fr,

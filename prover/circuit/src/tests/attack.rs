@@ -4,19 +4,19 @@
 use std::{
     collections::BTreeSet,
     fmt,
-    panic::{self, AssertUnwindSafe},
     sync::{Arc, Mutex},
 };
 
 use halo2_proofs::{
     dev::{MockProver, VerifyFailure},
-    halo2curves::bn256::Fr,
+    halo2curves::{bn256::Fr, ff::PrimeField},
 };
+use vouch_graph::int::IntGraph;
 
-use super::{context, graphs::Case, plan};
+use super::{context, graphs::Case, grid::Grid, plan};
 use crate::{
-    AdviceColumn, CircuitPlan, FixedColumn, HintSite, Hints, Honest, Layout, ModelCircuit,
-    layout::{Cell, LIMB_COLUMNS, field},
+    AdviceColumn, CircuitPlan, FixedColumn, HintSite, Hints, Layout, ModelCircuit, PlanOptions, WeightPlacement,
+    layout::{Blank, Cell, LIMB_COLUMNS, field},
     second_phase::{ChallengeValues, SecondPhase},
 };
 
@@ -104,12 +104,7 @@ pub(crate) fn without_gate(circuit: &ModelCircuit, gate: &'static str) -> ModelC
 
 /// MockProver's challenges, which never change.
 pub(crate) fn mock_challenges(circuit: &ModelCircuit) -> ChallengeValues {
-    let seen = Arc::new(Mutex::new(None));
-    let writer = Arc::clone(&seen);
-    let spying = with_second_phase(circuit, move |_, challenges| *writer.lock().unwrap() = Some(*challenges));
-    MockProver::run(spying.plan.k, &spying, vec![claimed(&spying)]).unwrap();
-    let challenges = *seen.lock().unwrap();
-    challenges.expect("the second phase ran")
+    run(circuit, &claimed(circuit)).1
 }
 
 /// What an advice cell of the first phase holds.
@@ -140,45 +135,65 @@ fn names(result: Result<(), Vec<VerifyFailure>>) -> BTreeSet<String> {
     result.err().unwrap_or_default().into_iter().map(name).collect()
 }
 
-/// A failure on the first row, which MockProver finds but cannot print: gates that look at the row
-/// above have a blinding row there, and its report has no words for one.
-const FIRST_ROW: &str = "first row";
-
-/// Names of what fails on the given rows, and of every copy that fails.
-fn failures_on(prover: &MockProver<Fr>, rows: &[usize]) -> BTreeSet<String> {
-    let (first, others): (Vec<usize>, Vec<usize>) = rows.iter().copied().partition(|row| *row == 0);
-    let verify = |rows: &[usize]| names(prover.verify_at_rows(rows.iter().copied(), rows[..0].iter().copied()));
-    let mut failed = verify(&others);
-    if !first.is_empty() {
-        let on_first = panic::catch_unwind(AssertUnwindSafe(|| verify(&first)));
-        failed.extend(on_first.unwrap_or_else(|_| [FIRST_ROW.to_owned()].into()));
-    }
-    failed
+/// MockProver with the circuit's cells, and its challenges.
+pub(crate) fn run(circuit: &ModelCircuit, instances: &[Fr]) -> (MockProver<Fr>, ChallengeValues) {
+    let seen = Arc::new(Mutex::new(None));
+    let (writer, rewrite) = (Arc::clone(&seen), circuit.meddling.second_phase.clone());
+    let spying = with_second_phase(circuit, move |columns, challenges| {
+        *writer.lock().unwrap() = Some(*challenges);
+        if let Some(rewrite) = &rewrite {
+            rewrite(columns, challenges);
+        }
+    });
+    let prover = MockProver::run(circuit.plan.k, &spying, vec![instances.to_vec()]).expect("synthesis succeeds");
+    let challenges = *seen.lock().unwrap();
+    (prover, challenges.expect("the second phase ran"))
 }
 
-fn run(circuit: &ModelCircuit, instances: &[Fr]) -> MockProver<Fr> {
-    MockProver::run(circuit.plan.k, circuit, vec![instances.to_vec()]).expect("synthesis succeeds")
+/// A circuit that MockProver ran.
+struct Ran {
+    prover: MockProver<Fr>,
+    grid: Grid,
+}
+
+impl Ran {
+    fn new(circuit: &ModelCircuit, instances: &[Fr]) -> Self {
+        let (prover, challenges) = run(circuit, instances);
+        let grid = Grid::new(&prover, &circuit.plan.shape, &challenges);
+        Self { prover, grid }
+    }
+
+    /// Names of what fails on the given rows, and of every copy that fails. The row above the first is
+    /// blinding, for which MockProver's report has no words: there the gates are evaluated here.
+    fn failures(&self, rows: &[usize]) -> BTreeSet<String> {
+        let others: Vec<usize> = rows.iter().copied().filter(|row| *row > 0).collect();
+        let mut failed = names(self.prover.verify_at_rows(others.iter().copied(), others[..0].iter().copied()));
+        if rows.contains(&0) {
+            failed.extend(self.grid.failures(0));
+        }
+        failed
+    }
 }
 
 /// Everything that fails.
 pub(crate) fn failures(circuit: &ModelCircuit, instances: &[Fr]) -> BTreeSet<String> {
     let rows: Vec<usize> = (0..circuit.plan.usable_rows).collect();
-    failures_on(&run(circuit, instances), &rows)
+    Ran::new(circuit, instances).failures(&rows)
 }
 
 /// What fails on the rows around `row` and where the logUp sum ends, and every copy that fails.
 /// Where nothing fails there, the whole circuit is looked at.
 pub(crate) fn failures_near(circuit: &ModelCircuit, instances: &[Fr], row: usize) -> BTreeSet<String> {
-    let prover = run(circuit, instances);
+    let ran = Ran::new(circuit, instances);
     let last = circuit.plan.usable_rows - 1;
     let mut rows = vec![row.saturating_sub(1), row, (row + 1).min(last), last];
     rows.dedup();
-    let near = failures_on(&prover, &rows);
+    let near = ran.failures(&rows);
     if !near.is_empty() {
         return near;
     }
     let all: Vec<usize> = (0..=last).collect();
-    failures_on(&prover, &all)
+    ran.failures(&all)
 }
 
 /// The circuit of a case's honest witness.
@@ -186,21 +201,53 @@ pub(crate) fn honest(case: &Case) -> ModelCircuit {
     ModelCircuit::with_witness(&case.graph, plan(&case.graph), &case.inputs).expect("the case is provable")
 }
 
-/// A plan with a given number of weight lanes.
-pub(crate) fn plan_with_lanes(case: &Case, lanes: usize) -> Arc<CircuitPlan> {
-    let mut plan = (*plan(&case.graph)).clone();
-    plan.shape.weight_lanes = lanes;
-    let blank = crate::lower::lay_out(&case.graph, lanes, plan.shape.weight_offset(), &case.inputs, &mut Honest);
-    plan.weight_rows = blank.expect("the case is provable").0.weight_rows;
+/// A plan with a given number of weight lanes, and the weights in a given place.
+pub(crate) fn plan_with_lanes(graph: &IntGraph, lanes: usize, weights: WeightPlacement) -> Arc<CircuitPlan> {
+    let mut plan = (*plan(graph)).clone();
+    (plan.shape.weight_lanes, plan.shape.weights) = (lanes, weights);
+    let zeros: Vec<Vec<i64>> = graph.inputs.iter().map(|port| vec![0; graph.tensor(port.tensor).len()]).collect();
+    let blank = crate::lower::lay_out(graph, lanes, plan.shape.weight_offset(), &zeros, &mut Blank);
+    let blank = blank.expect("the graph can be laid out").0;
+    plan.weight_rows = blank.weight_rows;
+    // More than one weight row for a row of the matrix takes selectors that one does not.
+    let used = FixedColumn::ALL.into_iter().filter(|column| blank.fixed[*column as usize].iter().any(|v| *v != 0));
+    plan.shape.fixed.extend(used);
     Arc::new(plan)
 }
 
-/// Every hint site of a case, in order.
-pub(crate) fn sites(case: &Case) -> Vec<HintSite> {
-    struct Recorder(Vec<HintSite>);
+/// The circuit of a witness for a graph that validation refuses, as an adversary lays it out.
+pub(crate) fn unvalidated(graph: &IntGraph, inputs: &[Vec<i64>]) -> ModelCircuit {
+    let plan = Arc::new(CircuitPlan::for_valid(graph, &PlanOptions::default()).expect("the graph fits"));
+    ModelCircuit::assemble(graph, plan, inputs, &mut Blank).expect("an adversary's values are laid out")
+}
+
+/// Makes a row the signed rescale of an accumulator.
+pub(crate) fn set_signed(layout: &mut Layout, row: usize, acc: i128) {
+    let shifted = acc + (1 << 15);
+    let (value, rem) = (shifted >> 16, shifted & 0xffff);
+    let abs = value + (1 << 15);
+    layout.limbs[row] = [abs & 255, abs >> 8, rem & 255, rem >> 8].map(|limb| limb as i64);
+    layout.advice[AdviceColumn::Acc as usize][row] = field(acc);
+    layout.advice[AdviceColumn::Y as usize][row] = field(value);
+}
+
+/// A field element as a machine integer, negative where that is smaller.
+pub(crate) fn integer(value: Fr) -> Option<i128> {
+    let small = |value: Fr| {
+        let repr = value.to_repr();
+        let bytes: [u8; 16] = repr.as_ref()[..16].try_into().ok()?;
+        let high = repr.as_ref()[16..].iter().all(|byte| *byte == 0);
+        i128::try_from(u128::from_le_bytes(bytes)).ok().filter(|_| high)
+    };
+    small(value).or_else(|| small(-value).map(|value| -value))
+}
+
+/// Every hint site of a case with its honest values, in order.
+pub(crate) fn hints(case: &Case) -> Vec<(HintSite, Vec<i128>)> {
+    struct Recorder(Vec<(HintSite, Vec<i128>)>);
     impl Hints for Recorder {
-        fn adjust(&mut self, site: HintSite, _: &mut [i128]) {
-            self.0.push(site);
+        fn adjust(&mut self, site: HintSite, values: &mut [i128]) {
+            self.0.push((site, values.to_vec()));
         }
         fn is_adversary(&self) -> bool {
             false
@@ -210,6 +257,11 @@ pub(crate) fn sites(case: &Case) -> Vec<HintSite> {
     ModelCircuit::with_hints(&case.graph, plan(&case.graph), &case.inputs, &mut recorder)
         .expect("the case is provable");
     recorder.0
+}
+
+/// Every hint site of a case, in order.
+pub(crate) fn sites(case: &Case) -> Vec<HintSite> {
+    hints(case).into_iter().map(|(site, _)| site).collect()
 }
 
 /// The last site of a gadget.
@@ -244,11 +296,6 @@ pub(crate) fn forge(case: &Case, site: HintSite, change: impl Fn(&mut [i128])) -
         .expect("an adversary's values are laid out");
     assert!(forger.reached, "{}: no hint at {site:?}", case.name);
     forger.changed.then_some(circuit)
-}
-
-/// Whether a row's pre-activation is bound by a linear layer's identity and not by an accumulator.
-pub(crate) fn is_linear(layout: &Layout, row: usize) -> bool {
-    layout.on(FixedColumn::Value, row)
 }
 
 /// Whether two layouts hold the same advice.

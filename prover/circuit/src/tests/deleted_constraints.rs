@@ -10,7 +10,9 @@ use halo2_proofs::{
 use vouch_graph::int::{IntOp, Rescale, Visibility};
 
 use super::{
-    attack::{cell_value, claimed, edited, failures, forge, honest, last_site, with_second_phase, without_gate},
+    attack::{
+        cell_value, claimed, edited, failures, forge, honest, last_site, set_signed, with_second_phase, without_gate,
+    },
     check,
     graphs::{self, Case, Draft, SIGNED},
     prove::Keys,
@@ -68,13 +70,49 @@ fn spliced(case: Case, row: usize, other: &[Vec<i64>]) -> Forgery {
     (case, circuit)
 }
 
+/// A product in which the last output alone reads the last element.
+fn row_times_matrix() -> Case {
+    let op = IntOp::MatMul { rows: 1, inner: 3, cols: 2, rescale: Rescale { shift: 10, kind: SIGNED } };
+    graphs::binary("row_times_matrix", op, graphs::weights(3, 2000), graphs::weights(6, 1500), 2)
+}
+
+/// The last output of a case computed, from the last row of a gadget on, from another value of one input.
+fn from_another(case: Case, gadget: &str, input: (usize, usize), value: i64) -> (Forgery, usize) {
+    let row = last_site(&case, gadget).row;
+    let mut other = case.inputs.clone();
+    other[input.0][input.1] = value;
+    (spliced(case, row, &other), row)
+}
+
 /// The last element of an element-wise operation computed from another input.
 fn other_operand() -> (Forgery, usize) {
-    let case = case("relu");
-    let row = last_site(&case, "relu").row;
-    let mut other = case.inputs.clone();
-    *other[0].last_mut().unwrap() = 5;
-    (spliced(case, row, &other), row)
+    from_another(case("relu"), "relu", (0, 15), 5)
+}
+
+/// A quotient by another denominator, which the bound on the remainder does not notice:
+/// `5 * 2^9 + 9 - 2 * 9 * 142` is below 20.
+fn other_denominator() -> Forgery {
+    let ((case, circuit), row) = from_another(case("divide"), "divide", (1, 7), 9);
+    let circuit = edited(&circuit, |layout| {
+        let bound = row + 3;
+        layout.advice[A::P as usize][bound] = Fr::from(10);
+        set_signed(layout, bound, 2 * 10 - 1 - 13 - (1 << 31) - (1 << 15));
+    });
+    (case, circuit)
+}
+
+/// For each gadget that copies operands, an output from another operand, and the copies that tell.
+fn other_operands() -> Vec<(&'static str, Forgery, A, usize)> {
+    vec![
+        ("operand of a relu", other_operand().0, A::P, 1),
+        ("second operand of a sum", from_another(case("add_rounded"), "signed", (1, 15), 5).0, A::Q, 1),
+        ("second operand of a product", from_another(case("multiply"), "relu", (1, 15), -32768).0, A::Q, 1),
+        ("second operand of a matrix product", from_another(row_times_matrix(), "signed", (1, 5), 900).0, A::Q, 1),
+        ("compared value", from_another(case("maximum"), "max", (0, 15), 30_000).0, A::P, 1),
+        ("greatest value before", from_another(case("maximum"), "max", (0, 12), 20_000).0, A::Q, 1),
+        ("denominator", other_denominator(), A::Q, 2),
+        ("argument of a function", from_another(case("function"), "function", (0, 15), 1000).0, A::P, 1),
+    ]
 }
 
 fn accumulator() -> Forgery {
@@ -220,7 +258,8 @@ fn each_gate_alone_refuses_a_forgery() {
 #[test]
 fn the_verifier_refuses_each_forgery() {
     // Copies too: what MockProver calls a broken copy has to break the permutation argument.
-    let copies = [("copy of an operand", other_operand().0), ("copy between sides", output_above(neuron()))];
+    let operands = other_operands().into_iter().map(|(name, forgery, ..)| (name, forgery));
+    let copies = operands.chain([("copy between sides", output_above(neuron()))]);
     for (constraint, (case, circuit)) in forgeries().into_iter().chain(copies) {
         let keys = Keys::new(&case.graph, &super::plan(&case.graph));
         assert!(!keys.convinces(&circuit, &claimed(&circuit)), "{constraint}");
@@ -266,9 +305,15 @@ fn differ(circuit: &ModelCircuit, left: Cell, right: Cell) -> bool {
 }
 
 #[test]
-fn the_copy_of_an_operand_refuses_another_operand() {
-    let (forgery, _) = other_operand();
-    assert_copies_refuse(&forgery, differ, 1);
+fn the_copy_of_each_operand_refuses_another_operand() {
+    for (name, forgery, column, count) in other_operands() {
+        let torn = |circuit: &ModelCircuit, left: Cell, right: Cell| {
+            let differs = differ(circuit, left, right);
+            assert!(!differs || right.column == column, "{name}: {left:?} and {right:?}");
+            differs
+        };
+        assert_copies_refuse(&forgery, torn, count);
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! Graphs of one operation each, with inputs that reach its edge cases.
+//! Graphs of one operation each, with inputs that reach its edge cases. All of them are valid.
 
 use vouch_graph::int::{
-    Conv2d, INTERPOLATION_POINTS, IntGraph, IntNode, IntOp, IntTensor, Interval, LinearShape, Packing, Param, Port,
-    Rescale, RescaleKind, ScaleExp, Source, TensorId, Visibility,
+    Conv2d, INTEGER_PACKING, INTERPOLATION_POINTS, IntGraph, IntNode, IntOp, IntTensor, Interval, LinearShape, Packing,
+    Param, Port, Rescale, RescaleKind, ScaleExp, Source, TensorId, Visibility,
 };
 
 /// A graph under construction.
@@ -30,8 +30,11 @@ impl Draft {
     }
 
     pub(crate) fn input(&mut self, len: usize, bits: u32) -> TensorId {
-        let tensor = self.tensor("input", len, Interval::signed(bits));
-        let packing = Packing::dense(bits);
+        self.input_packed(len, Packing::dense(bits))
+    }
+
+    pub(crate) fn input_packed(&mut self, len: usize, packing: Packing) -> TensorId {
+        let tensor = self.tensor("input", len, Interval::signed(packing.bits));
         self.graph.inputs.push(Port { tensor, visibility: Visibility::Public, packing });
         tensor
     }
@@ -42,17 +45,37 @@ impl Draft {
     }
 
     pub(crate) fn node(&mut self, op: IntOp, inputs: &[TensorId], len: usize) -> TensorId {
-        let output = self.tensor("value", len, Interval::signed(30));
+        let ranges: Vec<Interval> = inputs.iter().map(|id| self.graph.tensor(*id).range).collect();
+        let range = op.range(&ranges, &self.graph.params).output;
+        let output = self.tensor("value", len, range);
         let name = format!("node_{}", self.graph.nodes.len());
         self.graph.nodes.push(IntNode { name, op, inputs: inputs.to_vec(), output });
         output
     }
 
-    pub(crate) fn output(mut self, tensor: TensorId) -> IntGraph {
+    /// `max(0, x)`, such as a division demands of its numerator.
+    pub(crate) fn positive(&mut self, x: TensorId) -> TensorId {
+        let len = self.graph.tensor(x).len();
+        self.node(clamp(), &[x], len)
+    }
+
+    pub(crate) fn output(self, tensor: TensorId) -> IntGraph {
+        let graph = self.unvalidated(tensor);
+        graph.validate().unwrap_or_else(|error| panic!("{}: {error}", graph.name));
+        graph
+    }
+
+    /// The graph whether it is valid or not.
+    pub(crate) fn unvalidated(mut self, tensor: TensorId) -> IntGraph {
         let packing = Packing::dense(32);
         self.graph.outputs.push(Port { tensor, visibility: Visibility::Public, packing });
         self.graph
     }
+}
+
+/// `max(0, x)`.
+pub(crate) fn clamp() -> IntOp {
+    IntOp::Affine { scale: vec![1], offset: vec![0], rescale: Rescale { shift: 0, kind: RELU } }
 }
 
 pub(crate) const SIGNED: RescaleKind = RescaleKind::Signed;
@@ -77,7 +100,7 @@ fn unary(name: &'static str, op: IntOp, input: Vec<i64>, len: usize) -> Case {
     Case { name, graph: draft.output(y), inputs: vec![input] }
 }
 
-fn binary(name: &'static str, op: IntOp, a: Vec<i64>, b: Vec<i64>, len: usize) -> Case {
+pub(crate) fn binary(name: &'static str, op: IntOp, a: Vec<i64>, b: Vec<i64>, len: usize) -> Case {
     let mut draft = Draft::new(name);
     let (x, z) = (draft.input(a.len(), 16), draft.input(b.len(), 16));
     let y = draft.node(op, &[x, z], len);
@@ -125,6 +148,42 @@ pub(crate) fn convolution() -> Case {
 /// A table whose values are large, small, equal and negative.
 pub(crate) fn table() -> Vec<i64> {
     (0..INTERPOLATION_POINTS as i64).map(|i| (i * i * 3) % 4001 - 2000 + 40 * i).collect()
+}
+
+/// Two functions over one input, so that one's points can be offered for the other's.
+pub(crate) fn two_functions() -> Case {
+    let mut draft = Draft::new("two_functions");
+    let rescale = Rescale { shift: 8, kind: SIGNED };
+    let x = draft.input(4, 16);
+    let function = |name: &str, table| IntOp::Function { name: name.to_owned(), table, rescale };
+    let first = draft.node(function("first", table()), &[x], 4);
+    let second = draft.node(function("second", other_table()), &[x], 4);
+    let sum = draft.node(IntOp::Add { ca: 1, cb: 1, c: 0, rescale: Rescale::EXACT }, &[first, second], 4);
+    Case { name: "two_functions", graph: draft.output(sum), inputs: vec![vec![-32768, -3, 100, 32767]] }
+}
+
+/// Differs from [`table`] at every point.
+pub(crate) fn other_table() -> Vec<i64> {
+    table().iter().map(|point| point + 7).collect()
+}
+
+/// An input that is passed on, one larger.
+fn widths(name: &'static str, packing: Packing, input: Vec<i64>) -> Case {
+    let mut draft = Draft::new(name);
+    let x = draft.input_packed(input.len(), packing);
+    let op = IntOp::Affine { scale: vec![1], offset: vec![1], rescale: Rescale::EXACT };
+    let y = draft.node(op, &[x], input.len());
+    Case { name, graph: draft.output(y), inputs: vec![input] }
+}
+
+/// Quotients, with a numerator that a ReLU bounds.
+pub(crate) fn divide(shift: u32, num: Vec<i64>, den: Vec<i64>) -> Case {
+    let mut draft = Draft::new("divide");
+    let len = num.len();
+    let (x, z) = (draft.input(len, 17), draft.input(len, 17));
+    let x = draft.positive(x);
+    let y = draft.node(IntOp::Div { shift }, &[x, z], len);
+    Case { name: "divide", graph: draft.output(y), inputs: vec![num, den] }
 }
 
 /// Every operation, with edge cases among its inputs.
@@ -181,13 +240,8 @@ pub(crate) fn all() -> Vec<Case> {
             edges,
             n,
         ),
-        binary(
-            "divide",
-            IntOp::Div { shift: 8 },
-            vec![0, 1, 2, 3, 99, 100, 32767, 5],
-            vec![1, 1, 3, 2, 100, 32767, 32767, 10],
-            8,
-        ),
+        two_functions(),
+        divide(8, vec![0, 1, 2, 3, 99, 100, 32767, 5], vec![1, 1, 3, 2, 100, 32767, 32767, 10]),
         {
             let mut draft = Draft::new("view");
             let x = draft.input(n, 16);
@@ -196,15 +250,10 @@ pub(crate) fn all() -> Vec<Case> {
             let y = draft.node(IntOp::View { sources: sources.collect() }, &[x], n + 2);
             Case { name: "view", graph: draft.output(y), inputs: vec![halves] }
         },
-        {
-            let mut draft = Draft::new("wide_input");
-            let x = draft.input(5, 24);
-            let y = draft.node(IntOp::Affine { scale: vec![1], offset: vec![1], rescale: Rescale::EXACT }, &[x], 5);
-            Case {
-                name: "wide_input",
-                graph: draft.output(y),
-                inputs: vec![vec![0, -1, (1 << 23) - 1, -(1 << 23), 887_272]],
-            }
-        },
+        widths("input_of_8_bits", Packing::dense(8), vec![0, -1, 127, -128, 5]),
+        widths("input_of_12_bits", Packing::dense(12), vec![0, -1, 2047, -2048, 99]),
+        widths("input_of_24_bits", Packing::dense(24), vec![0, -1, (1 << 23) - 1, -(1 << 23), 887_272]),
+        // Eight a word, as the feature ring packs them, where ten would fit: two words and the start of a third.
+        widths("ring", INTEGER_PACKING, (0..18).map(|i| (i - 9) * 99_991).chain([(1 << 23) - 1, -(1 << 23)]).collect()),
     ]
 }

@@ -2,11 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod attack;
+mod boundaries;
 mod changed_cells;
 mod deleted_constraints;
 mod forged_hints;
 mod graphs;
+mod grid;
 mod honest;
+mod independence;
 mod network;
 mod phases;
 mod plans;

@@ -35,7 +35,8 @@ pub(crate) fn network() -> Case {
     let scores = draft.node(op, &[pooled], 3);
     let best = draft.node(IntOp::Max { group: 3 }, &[scores], 1);
     let best = draft.node(view([0, 0, 0]), &[best], 3);
-    let below = draft.node(IntOp::Add { ca: 1, cb: -1, c: 0, rescale: Rescale::EXACT }, &[scores, best], 3);
+    let rescale = Rescale { shift: 0, kind: SIGNED };
+    let below = draft.node(IntOp::Add { ca: 1, cb: -1, c: 0, rescale }, &[scores, best], 3);
     let table = (0..INTERPOLATION_POINTS as i64).map(|i| 100 * i).collect();
     let op = IntOp::Function { name: "ramp".to_owned(), table, rescale: Rescale { shift: 8, kind: SIGNED } };
     let shares = draft.node(op, &[below], 3);

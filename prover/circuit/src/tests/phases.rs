@@ -1,14 +1,12 @@
 //! The order of commitments and challenges, read off the constraint system, and forgeries that
 //! hold at the constants that MockProver takes for challenges: the real verifier refuses them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use halo2_proofs::{
     halo2curves::{bn256::Fr, ff::Field},
-    plonk::{ConstraintSystem, Expression},
+    plonk::{ConstraintSystem, Expression, SecondPhase},
+    poly::Rotation,
 };
 use vouch_graph::int::{IntOp, LinearShape, Rescale};
 
@@ -19,46 +17,10 @@ use super::{
     plan,
     prove::Keys,
 };
-use crate::{AdviceColumn as A, FixedColumn, HintSite, Hints, ModelCircuit, VouchConfig, WeightPlacement};
-
-/// What a gate reads.
-#[derive(Default)]
-struct Reads {
-    /// Advice columns by index, with their phase.
-    advice: BTreeMap<usize, u8>,
-    /// Phases after which its challenges are drawn.
-    challenges: BTreeSet<u8>,
-}
-
-impl Reads {
-    fn collect(&mut self, expression: &Expression<Fr>) {
-        match expression {
-            Expression::Advice(query) => {
-                self.advice.insert(query.column_index(), query.phase());
-            }
-            Expression::Challenge(challenge) => {
-                self.challenges.insert(challenge.phase());
-            }
-            Expression::Negated(inner) | Expression::Scaled(inner, _) => self.collect(inner),
-            Expression::Sum(left, right) | Expression::Product(left, right) => {
-                self.collect(left);
-                self.collect(right);
-            }
-            Expression::Constant(_) | Expression::Selector(_) | Expression::Fixed(_) | Expression::Instance(_) => {}
-        }
-    }
-}
-
-/// The column that each gate of the second phase determines from the other columns that it reads.
-const DEFINED: [(&str, A); 7] = [
-    ("value evaluation", A::ValueAcc),
-    ("position sum", A::ValueSum),
-    ("weight evaluation", A::WeightAcc),
-    ("dot product", A::Dot),
-    ("lookup helper 0", A::Helper0),
-    ("lookup helper 1", A::Helper1),
-    ("lookup sum", A::Sum),
-];
+use crate::{
+    AdviceColumn as A, CircuitError, FixedColumn, HintSite, Hints, ModelCircuit, VouchConfig, WeightPlacement,
+    phase_order,
+};
 
 fn constraint_system(case: &Case) -> (ConstraintSystem<Fr>, VouchConfig) {
     let mut meta = ConstraintSystem::default();
@@ -70,39 +32,61 @@ fn constraint_system(case: &Case) -> (ConstraintSystem<Fr>, VouchConfig) {
 fn every_operand_of_a_challenge_is_committed_before_the_challenge_or_determined_by_such() {
     for case in graphs::all() {
         let (meta, config) = constraint_system(&case);
-        assert!(meta.challenge_phase().iter().all(|phase| *phase == 0), "challenges follow the first phase");
-        let index = |column: A| config.advice(column).map(|column| column.index());
-        let defined: BTreeMap<&str, usize> =
-            DEFINED.iter().filter_map(|(gate, column)| Some((*gate, index(*column)?))).collect();
-        // X is copied, from a first-phase cell or from an evaluation.
-        let mut known: BTreeSet<usize> = index(A::X).into_iter().collect();
-        let mut determined = BTreeSet::new();
-        // The gates in an order in which each reads only what is determined already.
-        for name in DEFINED.map(|(gate, _)| gate) {
-            let Some(gate) = meta.gates().iter().find(|gate| gate.name() == name) else { continue };
-            let mut reads = Reads::default();
-            gate.polynomials().iter().for_each(|polynomial| reads.collect(polynomial));
-            let own = defined[name];
-            for (column, phase) in &reads.advice {
-                let fine = *phase == 0 || *column == own || known.contains(column);
-                assert!(fine, "{}: {name} reads column {column} of phase {phase}", case.name);
-            }
-            known.insert(own);
-            determined.insert(name);
-        }
-        for gate in meta.gates() {
-            let mut reads = Reads::default();
-            gate.polynomials().iter().for_each(|polynomial| reads.collect(polynomial));
-            let late = !reads.challenges.is_empty() || reads.advice.values().any(|phase| *phase > 0);
-            // The ends only read the sum, which is determined.
-            let expected = determined.contains(gate.name()) || gate.name() == "lookup ends";
-            assert_eq!(late, expected, "{}: {}", case.name, gate.name());
-        }
-        let second: BTreeSet<usize> =
-            A::ALL.into_iter().filter(|column| column.is_second_phase()).filter_map(index).collect();
-        assert_eq!(second, known, "{}: each second-phase column is determined", case.name);
+        phase_order::check(&meta, &config).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        let second: BTreeSet<usize> = A::ALL
+            .into_iter()
+            .filter(|column| column.is_second_phase())
+            .filter_map(|column| config.advice(column).map(|column| column.index()))
+            .collect();
         for (column, phase) in meta.advice_column_phase().into_iter().enumerate() {
             assert_eq!(phase == 1, second.contains(&column), "{}: column {column}", case.name);
+        }
+    }
+}
+
+/// What is said of a constraint system with something added to a sound one.
+fn order_refusal(add: impl FnOnce(&mut ConstraintSystem<Fr>, &VouchConfig)) -> String {
+    let (mut meta, config) = constraint_system(&graphs::dense(1, 4, 1, SIGNED, false));
+    phase_order::check(&meta, &config).unwrap();
+    add(&mut meta, &config);
+    match phase_order::check(&meta, &config) {
+        Err(CircuitError::PhaseOrder { what }) => what,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_operand_committed_behind_its_challenge_is_refused_before_keys() {
+    let what = order_refusal(|meta, _| {
+        meta.advice_column_in(SecondPhase);
+    });
+    assert!(what.starts_with("nothing determines advice column"), "{what}");
+    let what = order_refusal(|meta, _| {
+        let late = meta.advice_column_in(SecondPhase);
+        meta.create_gate("late", |cells| vec![cells.query_advice(late, Rotation::cur())]);
+    });
+    assert_eq!(what, "the gate `late` reads a challenge or a later phase");
+    let what = order_refusal(|meta, config| {
+        let lookup = config.challenges.lookup;
+        meta.create_gate("guess", |cells| vec![cells.query_challenge(lookup)]);
+    });
+    assert_eq!(what, "the gate `guess` reads a challenge or a later phase");
+    let what = order_refusal(|meta, _| {
+        meta.advice_column_in(SecondPhase);
+        meta.challenge_usable_after(SecondPhase);
+    });
+    assert_eq!(what, "a challenge is drawn later than the first phase");
+}
+
+#[test]
+fn a_constraint_system_without_a_determining_gate_is_refused_before_keys() {
+    let case = graphs::dense(3, 4, 2, SIGNED, true);
+    for (gate, column) in phase_order::DEFINED {
+        let mut plan = (*plan(&case.graph)).clone();
+        plan.shape.omitted = Some(gate);
+        match ModelCircuit::for_keys(&case.graph, Arc::new(plan)) {
+            Err(CircuitError::PhaseOrder { what }) => assert_eq!(what, format!("no gate determines {column:?}")),
+            other => panic!("{gate}: {other:?}"),
         }
     }
 }

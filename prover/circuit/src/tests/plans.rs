@@ -1,15 +1,20 @@
-//! Plans that do not belong to the graph: refused, since they would leave rows unbound.
+//! Plans that do not belong to the graph, and graphs that are not valid: refused, since they would leave rows unbound.
 
 use std::sync::Arc;
 
+use vouch_graph::{
+    GraphError,
+    int::{IntGraph, IntOp, Packing, Rescale, Source},
+};
+
 use super::{
     attack::{claimed, honest},
-    graphs::{self, Case, RELU, SIGNED},
+    graphs::{self, Case, Draft, RELU, SIGNED},
     network::network,
     plan,
     prove::Keys,
 };
-use crate::{CircuitError, CircuitPlan, FixedColumn, ModelCircuit, WeightPlacement};
+use crate::{CircuitError, CircuitPlan, FixedColumn, Honest, ModelCircuit, PlanOptions, WeightPlacement};
 
 /// What is said of a changed plan.
 fn refusal(case: &Case, change: impl FnOnce(&mut CircuitPlan)) -> String {
@@ -72,5 +77,79 @@ fn public_weights_are_bound_by_the_key_and_private_ones_are_not() {
         let keys = Keys::new(&case.graph, &plan);
         let circuit = ModelCircuit::with_witness(&other.graph, plan, &other.inputs).unwrap();
         assert_eq!(keys.convinces(&circuit, &claimed(&circuit)), !bound, "{weights:?}");
+    }
+}
+
+#[test]
+fn a_graph_that_validation_refuses_has_no_plan_and_no_circuit() {
+    let case = graphs::dense(1, 6, 5, RELU, true);
+    type Change = fn(&mut IntGraph);
+    let changes: [(&str, Change); 5] = [
+        ("a word that its values overflow", |graph| graph.inputs[0].packing.per_word = 16),
+        ("an output that its packing cannot hold", |graph| graph.outputs[0].packing = Packing::dense(16)),
+        ("a parameter that does not exist", |graph| {
+            if let IntOp::Linear { weight, .. } = &mut graph.nodes[0].op {
+                *weight = 9;
+            }
+        }),
+        ("a shift that the circuit does not have", |graph| {
+            if let IntOp::Linear { rescale, .. } = &mut graph.nodes[0].op {
+                rescale.shift = 17;
+            }
+        }),
+        ("a range that its operation does not have", |graph| graph.tensors[1].range.hi -= 1),
+    ];
+    for (what, change) in changes {
+        let mut graph = case.graph.clone();
+        change(&mut graph);
+        let plan = plan(&case.graph);
+        let refusals = [
+            CircuitPlan::choose(&graph, &PlanOptions::default()).map(|_| ()),
+            ModelCircuit::for_keys(&graph, Arc::clone(&plan)).map(|_| ()),
+            ModelCircuit::with_witness(&graph, Arc::clone(&plan), &case.inputs).map(|_| ()),
+            ModelCircuit::with_hints(&graph, plan, &case.inputs, &mut Honest).map(|_| ()),
+        ];
+        for refusal in refusals {
+            assert!(
+                matches!(refusal, Err(CircuitError::Graph(GraphError::InvalidGraph { .. }))),
+                "{what}: {refusal:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn accumulators_at_the_limit_are_laid_out_without_overflow() {
+    // The widest that validation lets pass, scaled by 2^16 for want of a shift; zero is in range of the rescale.
+    let mut draft = Draft::new("limit");
+    let (x, z) = (draft.input(1, 32), draft.input(1, 32));
+    let wide = |scale: i64| IntOp::Affine { scale: vec![scale], offset: vec![0], rescale: Rescale::EXACT };
+    let (x, z) = (draft.node(wide(1 << 23), &[x], 1), draft.node(wide(1 << 24), &[z], 1));
+    let rescale = Rescale { shift: 0, kind: SIGNED };
+    let y = draft.node(IntOp::Mul { c: -1, rescale }, &[x, z], 1);
+    let sum = draft.node(IntOp::Add { ca: 1 << 54, cb: 1 << 53, c: 0, rescale }, &[x, z], 1);
+    let y = draft.node(IntOp::Add { ca: 1, cb: 1, c: 0, rescale: Rescale::EXACT }, &[y, sum], 1);
+    let graph = draft.output(y);
+    for (a, b) in [(i64::from(i32::MIN), i64::from(i32::MIN)), (i64::from(i32::MIN), 0), (0, i64::from(i32::MAX))] {
+        let refused = ModelCircuit::with_hints(&graph, plan(&graph), &[vec![a], vec![b]], &mut Honest);
+        assert!(matches!(refused, Err(CircuitError::OutOfRange { .. })), "{a}, {b}: {refused:?}");
+    }
+    let circuit = ModelCircuit::with_witness(&graph, plan(&graph), &[vec![0], vec![0]]).unwrap();
+    assert_eq!(circuit.outputs(), [[0]]);
+}
+
+#[test]
+fn a_product_that_is_zero_whatever_its_factors_is_laid_out_without_overflow() {
+    let mut draft = Draft::new("zero");
+    let x = draft.input(1, 32);
+    let wide = IntOp::Affine { scale: vec![1 << 30], offset: vec![0], rescale: Rescale::EXACT };
+    let x = draft.node(wide, &[x], 1);
+    let zero = draft.node(IntOp::View { sources: vec![Source::Constant(0)] }, &[], 1);
+    let op = IntOp::Mul { c: 1 << 61, rescale: Rescale { shift: 0, kind: SIGNED } };
+    let y = draft.node(op, &[x, zero], 1);
+    let graph = draft.output(y);
+    for a in [i64::from(i32::MIN), i64::from(i32::MAX)] {
+        let circuit = ModelCircuit::with_witness(&graph, plan(&graph), &[vec![a]]).unwrap();
+        assert_eq!(circuit.outputs(), [[0]]);
     }
 }

@@ -1,38 +1,84 @@
 //! Random graphs and inputs: the circuit accepts what the reference executor computes, gives the
 //! same outputs, and refuses the inputs that the executor refuses.
 
-use proptest::{collection::vec, prelude::*};
+use std::{cell::Cell, fmt::Debug, sync::Arc};
+
+use proptest::{
+    collection::vec,
+    prelude::*,
+    test_runner::{TestError, TestRunner},
+};
 use vouch_graph::{
     exec::execute,
-    int::{INTERPOLATION_POINTS, IntGraph, IntOp, LinearShape, Rescale, RescaleKind, Source},
+    int::{Conv2d, INTERPOLATION_POINTS, IntGraph, IntOp, LinearShape, Rescale, RescaleKind, Source},
 };
 
 use super::{
-    attack::claimed,
+    attack::{claimed, plan_with_lanes},
     check,
     graphs::{Draft, RELU, SIGNED},
     instances, plan,
 };
-use crate::ModelCircuit;
+use crate::{CircuitError, CircuitPlan, Honest, ModelCircuit, WeightPlacement};
 
-/// Compares circuit and executor on one input, provable or not.
-fn agree(graph: &IntGraph, inputs: &[Vec<i64>]) -> Result<(), TestCaseError> {
-    let laid_out = ModelCircuit::with_witness(graph, plan(graph), inputs);
+const CASES: u32 = 32;
+
+/// Runs a property over random values. It says which of them were provable: `share` percent at least, lest it be
+/// about refusals alone.
+fn holds<S: Strategy>(share: u32, strategy: S, property: impl Fn(S::Value) -> Result<bool, TestCaseError>)
+where
+    S::Value: Debug,
+{
+    let (tried, provable) = (Cell::new(0), Cell::new(0));
+    let config = ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() };
+    let outcome = TestRunner::new(config).run(&strategy, |value| {
+        let proven = property(value)?;
+        tried.set(tried.get() + 1);
+        provable.set(provable.get() + u32::from(proven));
+        Ok(())
+    });
+    match outcome {
+        Ok(()) => {}
+        Err(TestError::Fail(reason, value)) => panic!("{reason}\nfor {value:#?}"),
+        Err(TestError::Abort(reason)) => panic!("{reason}"),
+    }
+    let (tried, provable) = (tried.get(), provable.get());
+    println!("{provable} of {tried} provable");
+    assert!(100 * provable >= share * tried, "{provable} of {tried} cases are provable, {share} % is the least");
+}
+
+/// Compares circuit and executor on one input; whether it is provable.
+fn agree(graph: &IntGraph, inputs: &[Vec<i64>]) -> Result<bool, TestCaseError> {
+    agree_on(graph, plan(graph), inputs)
+}
+
+fn agree_on(graph: &IntGraph, plan: Arc<CircuitPlan>, inputs: &[Vec<i64>]) -> Result<bool, TestCaseError> {
+    // The builder by itself: `with_witness` asks the executor first.
+    let laid_out = ModelCircuit::with_hints(graph, Arc::clone(&plan), inputs, &mut Honest);
+    let witness = ModelCircuit::with_witness(graph, plan, inputs);
     match (execute(graph, inputs), laid_out) {
         (Ok(trace), Ok(circuit)) => {
             let expected: Vec<_> = graph.outputs.iter().map(|port| trace.tensor(port.tensor).to_vec()).collect();
             prop_assert_eq!(circuit.outputs(), &expected[..]);
+            let witness = witness.map_err(|error| TestCaseError::fail(format!("there is no witness: {error}")))?;
+            prop_assert_eq!(witness.outputs(), &expected[..]);
             let statement = instances(graph, &circuit, inputs);
             prop_assert_eq!(&claimed(&circuit), &statement);
             if let Err(failed) = check(&circuit, statement) {
                 prop_assert!(false, "an honest witness fails: {:?}", failed);
             }
+            Ok(true)
         }
-        (Err(_), Err(_)) => {}
-        (Ok(_), Err(error)) => prop_assert!(false, "only the circuit refuses: {error}"),
-        (Err(error), Ok(_)) => prop_assert!(false, "only the executor refuses: {error}"),
+        (Err(_), Err(CircuitError::OutOfRange { .. })) => {
+            let refused = matches!(witness, Err(CircuitError::Graph(_)));
+            prop_assert!(refused, "there is a witness");
+            Ok(false)
+        }
+        (executed, laid_out) => {
+            let message = format!("executor: {:?}, circuit: {:?}", executed.err(), laid_out.err());
+            Err(TestCaseError::fail(message))
+        }
     }
-    Ok(())
 }
 
 fn kind() -> impl Strategy<Value = RescaleKind> {
@@ -67,7 +113,7 @@ fn layer() -> impl Strategy<Value = Layer> {
         let weights = vec(-500i64..500, inner * width);
         let bias = proptest::option::of(vec(-100_000i64..100_000, width));
         let input = vec(prop_oneof![5 => -3000i64..3000, 1 => Just(0), 1 => value()], rows * inner);
-        (weights, bias, 6u32..17, kind(), input).prop_map(move |(weights, bias, shift, kind, input)| Layer {
+        (weights, bias, shift(8), kind(), input).prop_map(move |(weights, bias, shift, kind, input)| Layer {
             rows,
             inner,
             width,
@@ -83,11 +129,14 @@ fn pairs() -> impl Strategy<Value = (Vec<i64>, Vec<i64>)> {
     (1usize..7).prop_flat_map(|len| (vec(value(), len), vec(value(), len)))
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+/// Shifts of which those from `enough` on bring most accumulators into range.
+fn shift(enough: u32) -> impl Strategy<Value = u32> {
+    prop_oneof![6 => enough..17, 1 => 0..enough.max(1)]
+}
 
-    #[test]
-    fn linear_layers_agree_with_the_executor(layer in layer(), last in vec(-40i64..40, 5)) {
+#[test]
+fn linear_layers_agree_with_the_executor() {
+    holds(40, (layer(), vec(-40i64..40, 5)), |(layer, last)| {
         let mut draft = Draft::new("layers");
         let x = draft.input(layer.input.len(), 16);
         let weight = draft.param(layer.weights.clone());
@@ -105,89 +154,177 @@ proptest! {
             rescale: Rescale { shift: 9, kind: SIGNED },
         };
         let y = draft.node(op, &[hidden], layer.rows);
-        agree(&draft.output(y), &[layer.input])?;
-    }
+        agree(&draft.output(y), &[layer.input])
+    });
+}
 
-    #[test]
-    fn sums_of_two_agree_with_the_executor(
-        (a, b) in pairs(), ca in -9i64..9, cb in -9i64..9, c in -5000i64..5000, shift in 0u32..17, kind in kind(),
-    ) {
+/// A convolution, its number of outputs a position and its input, of which it may leave a channel out.
+#[derive(Debug, Clone)]
+struct Convolution {
+    geometry: Conv2d,
+    width: usize,
+    weights: Vec<i64>,
+    bias: Vec<i64>,
+    input: Vec<i64>,
+}
+
+fn convolution() -> impl Strategy<Value = Convolution> {
+    let pairs = || (1usize..3, 1usize..3);
+    let geometry = (1usize..3, 0usize..2, (3usize..6, 3usize..6), pairs(), (pairs(), pairs()), (0usize..2, 0usize..2));
+    (geometry, 1usize..6).prop_flat_map(|((channels, skipped, input, kernel, (stride, dilation), pad), width)| {
+        let axis = |input: usize, kernel: usize, stride: usize, dilation: usize, pad: usize| {
+            (input + 2 * pad - dilation * (kernel - 1) - 1) / stride + 1
+        };
+        let geometry = Conv2d {
+            channels,
+            first_channel: skipped,
+            input: input.into(),
+            output: [
+                axis(input.0, kernel.0, stride.0, dilation.0, pad.0),
+                axis(input.1, kernel.1, stride.1, dilation.1, pad.1),
+            ],
+            kernel: kernel.into(),
+            stride: stride.into(),
+            dilation: dilation.into(),
+            pad_before: pad.into(),
+        };
+        let weights = vec(-500i64..500, channels * kernel.0 * kernel.1 * width);
+        let input = vec(-3000i64..3000, (channels + skipped) * input.0 * input.1);
+        (weights, vec(-100_000i64..100_000, width), input).prop_map(move |(weights, bias, input)| Convolution {
+            geometry,
+            width,
+            weights,
+            bias,
+            input,
+        })
+    })
+}
+
+#[test]
+fn convolutions_agree_with_the_executor_on_several_lanes_wherever_the_weights_are() {
+    let placement = prop_oneof![Just(WeightPlacement::Private), Just(WeightPlacement::Public)];
+    holds(40, (convolution(), shift(9), kind(), 2usize..6, placement), |(layer, shift, kind, lanes, placement)| {
+        let mut draft = Draft::new("convolution");
+        let shape = LinearShape::Conv2d(layer.geometry);
+        let x = draft.input(layer.input.len(), 16);
+        let (weight, bias) = (draft.param(layer.weights), Some(draft.param(layer.bias)));
+        let op = IntOp::Linear { shape, width: layer.width, weight, bias, rescale: Rescale { shift, kind } };
+        let y = draft.node(op, &[x], shape.positions() * layer.width);
+        let graph = draft.output(y);
+        let plan = plan_with_lanes(&graph, lanes, placement);
+        agree_on(&graph, plan, &[layer.input])
+    });
+}
+
+#[test]
+fn sums_of_two_agree_with_the_executor() {
+    let strategy = (pairs(), -9i64..9, -9i64..9, -5000i64..5000, shift(5), kind());
+    holds(50, strategy, |((a, b), ca, cb, c, shift, kind)| {
         let (len, operands) = (a.len(), [a, b]);
         let rounded = IntOp::Add { ca, cb, c, rescale: Rescale { shift, kind } };
-        agree(&single(rounded, &operands, len), &operands)?;
+        let provable = agree(&single(rounded, &operands, len), &operands)?;
         let exact = IntOp::Add { ca, cb, c, rescale: Rescale::EXACT };
-        agree(&single(exact, &operands, len), &operands)?;
-    }
+        let exact = agree(&single(exact, &operands, len), &operands)?;
+        prop_assert!(exact, "an exact sum is always provable");
+        Ok(provable)
+    });
+}
 
-    #[test]
-    fn products_agree_with_the_executor((a, b) in pairs(), c in -3i64..4, shift in 10u32..17, kind in kind()) {
+#[test]
+fn products_agree_with_the_executor() {
+    let operands = (1usize..7).prop_flat_map(|len| (vec(value(), len), vec(-2000i64..2000, len)));
+    holds(50, (operands, -3i64..4, shift(13), kind()), |((a, b), c, shift, kind)| {
         let (len, operands) = (a.len(), [a, b]);
-        agree(&single(IntOp::Mul { c, rescale: Rescale { shift, kind } }, &operands, len), &operands)?;
-    }
+        agree(&single(IntOp::Mul { c, rescale: Rescale { shift, kind } }, &operands, len), &operands)
+    });
+}
 
-    #[test]
-    fn affine_maps_agree_with_the_executor(
-        (a, scale) in pairs(), offset in -100_000i64..100_000, shift in 8u32..17, kind in kind(),
-    ) {
+#[test]
+fn affine_maps_agree_with_the_executor() {
+    holds(50, (pairs(), -100_000i64..100_000, shift(15), kind()), |((a, scale), offset, shift, kind)| {
         let len = a.len();
         let op = IntOp::Affine { scale, offset: vec![offset], rescale: Rescale { shift, kind } };
-        agree(&single(op, std::slice::from_ref(&a), len), &[a])?;
-    }
+        agree(&single(op, std::slice::from_ref(&a), len), &[a])
+    });
+}
 
-    #[test]
-    fn sums_of_groups_agree_with_the_executor(
-        group in 1usize..5, values in vec(value(), 12), c in -4i64..5, shift in 1u32..6, kind in kind(),
-    ) {
+#[test]
+fn sums_of_groups_agree_with_the_executor() {
+    holds(50, (1usize..5, vec(value(), 12), -4i64..5, shift(4), kind()), |(group, values, c, shift, kind)| {
         let values = values[..12 / group * group].to_vec();
         let op = IntOp::Sum { group, c, rescale: Rescale { shift, kind } };
-        agree(&single(op, std::slice::from_ref(&values), values.len() / group), &[values])?;
-    }
+        agree(&single(op, std::slice::from_ref(&values), values.len() / group), &[values])
+    });
+}
 
-    #[test]
-    fn products_of_matrices_agree_with_the_executor(
-        a in vec(-2000i64..2000, 6), b in vec(-2000i64..2000, 6), shift in 8u32..17, kind in kind(),
-    ) {
+#[test]
+fn products_of_matrices_agree_with_the_executor() {
+    let strategy = (vec(-2000i64..2000, 6), vec(-2000i64..2000, 6), shift(9), kind());
+    holds(50, strategy, |(a, b, shift, kind)| {
         let op = IntOp::MatMul { rows: 2, inner: 3, cols: 2, rescale: Rescale { shift, kind } };
         let operands = [a, b];
-        agree(&single(op, &operands, 4), &operands)?;
-    }
+        agree(&single(op, &operands, 4), &operands)
+    });
+}
 
-    #[test]
-    fn maxima_agree_with_the_executor(group in 1usize..6, values in vec(value(), 15)) {
+#[test]
+fn maxima_agree_with_the_executor() {
+    holds(100, (1usize..6, vec(value(), 15)), |(group, values)| {
         let values = values[..15 / group * group].to_vec();
-        agree(&single(IntOp::Max { group }, std::slice::from_ref(&values), values.len() / group), &[values])?;
-    }
+        agree(&single(IntOp::Max { group }, std::slice::from_ref(&values), values.len() / group), &[values])
+    });
+}
 
-    #[test]
-    fn functions_agree_with_the_executor(
-        table in vec(-20_000i64..20_000, INTERPOLATION_POINTS), values in vec(value(), 6), kind in kind(),
-    ) {
+#[test]
+fn functions_agree_with_the_executor() {
+    let table = prop_oneof![5 => Just(20_000i64), 1 => Just(60_000)]
+        .prop_flat_map(|reach| vec(-reach..reach, INTERPOLATION_POINTS));
+    holds(50, (table, vec(value(), 6), kind()), |(table, values, kind)| {
         let op = IntOp::Function { name: "random".to_owned(), table, rescale: Rescale { shift: 8, kind } };
-        agree(&single(op, std::slice::from_ref(&values), 6), &[values])?;
-    }
+        agree(&single(op, std::slice::from_ref(&values), 6), &[values])
+    });
+}
 
-    #[test]
-    fn divisions_agree_with_the_executor(
-        num in vec(0i64..32768, 5), den in vec(prop_oneof![1i64..32768, 1i64..40, Just(0)], 5), shift in 0u32..16,
-    ) {
-        let operands = [num, den];
-        agree(&single(IntOp::Div { shift }, &operands, 5), &operands)?;
-    }
+/// Numerators and denominators; the quotients of most lists are in range.
+fn division() -> impl Strategy<Value = (u32, Vec<i64>, Vec<i64>)> {
+    let tame = |shift: u32| {
+        let den = prop_oneof![3 => 1i64..65536, 2 => 1i64..40];
+        vec((den, 0i64..=1000), 5).prop_map(move |pairs| {
+            let numerator = |(den, share): &(i64, i64)| ((den * 32767) >> shift).min(65535) * share / 1000;
+            (pairs.iter().map(numerator).collect(), pairs.iter().map(|(den, _)| *den).collect())
+        })
+    };
+    let wild = || (vec(-65535i64..65536, 5), vec(prop_oneof![1i64..65536, 1i64..40, -3i64..1], 5));
+    (0u32..17).prop_flat_map(move |shift| {
+        prop_oneof![5 => tame(shift), 1 => wild()].prop_map(move |(num, den)| (shift, num, den))
+    })
+}
 
-    #[test]
-    fn views_agree_with_the_executor(values in vec(value(), 6), order in vec(0u32..6, 9), constant in value()) {
+#[test]
+fn divisions_agree_with_the_executor() {
+    holds(60, division(), |(shift, num, den)| {
+        let case = super::graphs::divide(shift, num, den);
+        agree(&case.graph, &case.inputs)
+    });
+}
+
+#[test]
+fn views_agree_with_the_executor() {
+    holds(100, (vec(value(), 6), vec(0u32..6, 9), value()), |(values, order, constant)| {
         let sources = order.iter().map(|i| Source::Element(0, *i)).chain([Source::Constant(constant)]).collect();
-        agree(&single(IntOp::View { sources }, std::slice::from_ref(&values), 10), &[values])?;
-    }
+        agree(&single(IntOp::View { sources }, std::slice::from_ref(&values), 10), &[values])
+    });
+}
 
-    #[test]
-    fn inputs_of_every_width_agree_with_the_executor(bits in 1u32..33, seed in any::<i64>(), beyond in 0i64..3) {
+#[test]
+fn inputs_of_every_width_agree_with_the_executor() {
+    holds(40, (1u32..33, any::<i64>(), 0i64..3), |(bits, seed, beyond)| {
         let mut draft = Draft::new("width");
         let x = draft.input(3, bits);
         let y = draft.node(IntOp::View { sources: (0..3).map(|i| Source::Element(0, i)).collect() }, &[x], 3);
         let half = 1i64 << (bits - 1);
         let inside = seed.rem_euclid(2 * half) - half;
         let values = vec![inside, -half, half - 1 + beyond / 2];
-        agree(&draft.output(y), &[values])?;
-    }
+        agree(&draft.output(y), &[values])
+    });
 }

@@ -1,8 +1,13 @@
 //! The edges of the layout: the first row, the last usable row, padding lanes, rows behind the
 //! weights, and what the keys depend on.
 
+use std::sync::Arc;
+
 use halo2_proofs::halo2curves::{bn256::Fr, ff::Field};
-use vouch_graph::int::{IntOp, Packing, Rescale};
+use vouch_graph::{
+    GraphError,
+    int::{IntOp, Packing, Rescale},
+};
 
 use super::{
     attack::{
@@ -14,7 +19,7 @@ use super::{
     plan,
     prove::Keys,
 };
-use crate::{AdviceColumn as A, CircuitError, FixedColumn as F, ModelCircuit};
+use crate::{AdviceColumn as A, CircuitError, FixedColumn as F, ModelCircuit, WeightPlacement, layout::Blank};
 
 const CONTINUATIONS: [F; 7] = [
     F::CoefPrev,
@@ -123,7 +128,12 @@ fn a_helper_on_the_last_usable_row_says_nothing() {
 /// A layer of five outputs on three lanes: one padding lane in front of each row of weights.
 fn padded() -> (Case, ModelCircuit) {
     let case = graphs::dense(1, 6, 5, RELU, true);
-    let circuit = ModelCircuit::with_witness(&case.graph, plan_with_lanes(&case, 3), &case.inputs).unwrap();
+    let circuit = ModelCircuit::with_witness(
+        &case.graph,
+        plan_with_lanes(&case.graph, 3, WeightPlacement::Private),
+        &case.inputs,
+    )
+    .unwrap();
     (case, circuit)
 }
 
@@ -151,7 +161,12 @@ fn padding_that_cancels_between_rows_reaches_no_output() {
     // cancel with other padding, and the outputs stay what they are.
     let mut case = graphs::dense(1, 6, 5, RELU, true);
     case.inputs[0] = vec![4, 4, 1, 2, 3, 5];
-    let circuit = ModelCircuit::with_witness(&case.graph, plan_with_lanes(&case, 3), &case.inputs).unwrap();
+    let circuit = ModelCircuit::with_witness(
+        &case.graph,
+        plan_with_lanes(&case.graph, 3, WeightPlacement::Private),
+        &case.inputs,
+    )
+    .unwrap();
     let changed = edited(&circuit, |layout| {
         layout.lanes[0][0] += 9;
         layout.lanes[0][2] -= 9;
@@ -192,7 +207,10 @@ fn an_output_that_its_packing_cannot_hold_is_refused_before_keys() {
     let y = draft.node(op, &[x], 2);
     let mut graph = draft.output(y);
     let plan = plan(&graph);
-    graph.outputs[0].packing = Packing::dense(16);
-    let error = ModelCircuit::for_keys(&graph, plan).unwrap_err();
+    graph.outputs[0].packing = Packing::dense(15);
+    let error = ModelCircuit::for_keys(&graph, Arc::clone(&plan)).unwrap_err();
+    assert!(matches!(error, CircuitError::Graph(GraphError::InvalidGraph { .. })), "{error}");
+    // The layout knows as well, without validation.
+    let error = ModelCircuit::assemble(&graph, plan, &[vec![0; 2]], &mut Blank).unwrap_err();
     assert!(matches!(error, CircuitError::Malformed { .. }), "{error}");
 }

@@ -1,8 +1,8 @@
 use super::{INTERPOLATION_POINTS, IntOp, Interval, Param, Rescale, RescaleKind, SEGMENT_BITS, Source, VALUE_BITS};
 
-/// Bits that no intermediate value reaches in magnitude: far below half the scalar field, and what
-/// the executor's 128-bit accumulators hold.
-pub const ACCUMULATOR_BITS: u32 = 126;
+/// Bits that no accumulator reaches in magnitude, whether of a sum or of a term: far below half the
+/// scalar field, and 128 bits still hold it once the circuit has scaled it by `2^MAX_SHIFT`.
+pub const ACCUMULATOR_BITS: u32 = 110;
 
 /// Bits that no tensor's value reaches in magnitude.
 pub const TENSOR_BITS: u32 = 62;
@@ -10,8 +10,12 @@ pub const TENSOR_BITS: u32 = 62;
 /// Values of a ReLU's output.
 const POSITIVE: Interval = Interval { lo: 0, hi: (1 << VALUE_BITS) - 1 };
 
-/// Values of a quotient.
-const QUOTIENT: Interval = Interval { lo: 0, hi: (1 << (VALUE_BITS - 1)) - 1 };
+/// Quotients that [`IntOp::Div`] gives. They are never negative because validation demands that of the
+/// numerator.
+pub(crate) const QUOTIENT: Interval = Interval { lo: 0, hi: (1 << (VALUE_BITS - 1)) - 1 };
+
+/// Denominators that [`IntOp::Div`] takes.
+pub const DENOMINATOR: Interval = Interval { lo: 1, hi: (1 << 30) - 1 };
 
 impl Interval {
     /// One value.
@@ -95,7 +99,7 @@ impl Rescale {
 /// What interval analysis says of an operation: the values of its accumulator and of its output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpRange {
-    /// The accumulator, before the rescale.
+    /// The accumulator, before the rescale, and the terms that it sums: they may cancel.
     pub accumulator: Interval,
     /// The output.
     pub output: Interval,
@@ -121,8 +125,9 @@ impl IntOp {
                 OpRange { accumulator, output }
             }
             Self::Add { ca, cb, c, rescale } => {
-                let sum = input(0).scaled(*ca).plus(input(1).scaled(*cb));
-                rescaled(sum.plus(Interval::point(i128::from(*c))), rescale)
+                let (a, b) = (input(0).scaled(*ca), input(1).scaled(*cb));
+                let sum = a.plus(b).plus(Interval::point(i128::from(*c)));
+                OpRange { accumulator: a.hull(b).hull(sum), ..rescaled(sum, rescale) }
             }
             Self::Mul { c, rescale } => rescaled(input(0).times(input(1)).scaled(*c), rescale),
             Self::Affine { scale, offset, rescale } => {

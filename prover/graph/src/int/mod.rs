@@ -13,8 +13,8 @@ mod tensor;
 mod validate;
 
 pub use file::{FORMAT, VERSION};
-pub(crate) use interval::one_or_each;
-pub use interval::{ACCUMULATOR_BITS, OpRange, TENSOR_BITS};
+pub use interval::{ACCUMULATOR_BITS, DENOMINATOR, OpRange, TENSOR_BITS};
+pub(crate) use interval::{QUOTIENT, one_or_each};
 pub use linear::{Conv2d, LinearShape};
 pub use op::{INTERPOLATION_POINTS, IntNode, IntOp, Rescale, RescaleKind, SEGMENT_BITS, Source};
 pub use packing::{Packing, PackingError, WORD_BITS, Word};

@@ -113,7 +113,8 @@ pub enum IntOp {
         /// From accumulator to output.
         rescale: Rescale,
     },
-    /// `Y[i] = max_j A[i * group + j]`; any two elements of a group differ by less than `2^16`.
+    /// `Y[i] = max_j A[i * group + j]`; any two elements of a group differ by less than `2^16`, and in a
+    /// valid graph any two values of `A`'s range do.
     Max {
         /// Elements compared for one output.
         group: usize,
@@ -129,7 +130,8 @@ pub enum IntOp {
         rescale: Rescale,
     },
     /// `Y = floor((A * 2^(shift + 1) + B) / (2 * B))`, that is `A * 2^shift / B` rounded half up,
-    /// for `0 <= A`, `0 < B < 2^30`, and `0 <= Y < 2^15`.
+    /// for `0 <= A`, `0 < B < 2^30`, and `0 <= Y < 2^15`. In a valid graph the ranges say that
+    /// `0 <= A` and `B < 2^30`.
     Div {
         /// Left shift of the numerator.
         shift: u32,

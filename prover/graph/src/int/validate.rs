@@ -1,6 +1,6 @@
 use super::{
-    ACCUMULATOR_BITS, INTERPOLATION_POINTS, IntGraph, IntNode, IntOp, Interval, LinearShape, MAX_SHIFT, Packing,
-    Rescale, RescaleKind, Source, TENSOR_BITS, TensorId, VALUE_BITS, WORD_BITS,
+    ACCUMULATOR_BITS, DENOMINATOR, INTERPOLATION_POINTS, IntGraph, IntNode, IntOp, Interval, LinearShape, MAX_SHIFT,
+    Packing, Rescale, RescaleKind, Source, TENSOR_BITS, TensorId, VALUE_BITS, WORD_BITS,
 };
 use crate::GraphError;
 
@@ -23,7 +23,8 @@ fn ensure(holds: bool, reason: impl FnOnce() -> String) -> Check {
 impl IntGraph {
     /// Checks every invariant that the executor and the circuit rely on: ids in range, every tensor
     /// defined once and before it is read, shapes that agree, shifts and kinds that the circuit
-    /// has, ranges that interval analysis confirms, and no value that could wrap around.
+    /// has, ranges that interval analysis confirms, operands of divisions and maxima in bounds that no
+    /// constraint repeats, and no accumulator that could wrap around.
     ///
     /// # Errors
     /// Names the node, tensor or port, and the invariant that it breaks.
@@ -184,6 +185,12 @@ impl IntGraph {
             IntOp::Max { group } => {
                 arity(1)?;
                 ensure(*group > 0, || "its group is empty".to_owned())?;
+                // The circuit bounds each element's distance from the greatest before it, which is
+                // the executor's bound on the whole group only where no two values can be further apart.
+                let range = self.tensor(node.inputs[0]).range;
+                ensure(range.hi - range.lo < 1 << VALUE_BITS, || {
+                    format!("it compares values up to {} apart, the limit is 2^{VALUE_BITS}", range.hi - range.lo)
+                })?;
                 same("its input", len(0), product(&[out, *group])?)
             }
             IntOp::Function { table, rescale, .. } => {
@@ -202,6 +209,13 @@ impl IntGraph {
             IntOp::Div { shift } => {
                 arity(2)?;
                 ensure(*shift <= MAX_DIV_SHIFT, || format!("its shift {shift} exceeds {MAX_DIV_SHIFT}"))?;
+                // The circuit bounds neither: a quotient of a positive denominator is not negative
+                // because no numerator is.
+                let [num, den] = [0, 1].map(|i| self.tensor(node.inputs[i]).range);
+                ensure(num.lo >= 0, || format!("its numerator can be {}, and must not be negative", num.lo))?;
+                ensure(den.hi <= DENOMINATOR.hi, || {
+                    format!("its denominator can be {}, the limit is {}", den.hi, DENOMINATOR.hi)
+                })?;
                 same("its numerator", len(0), out)?;
                 same("its denominator", len(1), out)
             }
