@@ -63,11 +63,15 @@ pub fn scalar_from_be(bytes: &[u8; 32]) -> Option<Fr> {
 #[must_use]
 pub fn point_to_be(point: &G1Affine) -> [u8; 64] {
     let mut bytes = [0u8; 64];
-    for (half, coordinate) in bytes.chunks_exact_mut(32).zip([point.x, point.y]) {
-        for (to, from) in half.iter_mut().zip(coordinate.to_repr().iter().rev()) {
-            *to = *from;
-        }
-    }
+    bytes[..32].copy_from_slice(&coordinate_to_be(&point.x));
+    bytes[32..].copy_from_slice(&coordinate_to_be(&point.y));
+    bytes
+}
+
+/// A coordinate, 32 bytes big-endian.
+pub(crate) fn coordinate_to_be(coordinate: &Fq) -> [u8; 32] {
+    let mut bytes = coordinate.to_repr();
+    bytes.reverse();
     bytes
 }
 

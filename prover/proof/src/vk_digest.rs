@@ -6,7 +6,9 @@
 //!
 //! | part | bytes |
 //! | --- | --- |
-//! | tag | the ASCII text `VOUCHVK1` |
+//! | tag | the ASCII text `VOUCHVK2` |
+//! | *setup* | |
+//! | tau*G2 | `x.c1`, `x.c0`, `y.c1`, `y.c0`, 32 bytes big-endian each, as the EVM's pairing takes it |
 //! | instances | number of instance words of a statement |
 //! | *shape* | |
 //! | k | log2 of the number of rows |
@@ -27,17 +29,18 @@
 //! 5 negation (expression); 6 sum, 7 product (two expressions); 8 scaling (expression, scalar).
 //! The kind byte of a permutation column uses the same 1, 2 and 3.
 //!
+//! `tau*G2` is part of it because an opening is checked against it: who may choose it may open any commitment.
 //! Names of gates and columns are left out: they have no effect on what is proven.
 
-use halo2_proofs::halo2curves::bn256::{Fr, G1Affine};
+use halo2_proofs::halo2curves::bn256::{Fr, G1Affine, G2Affine};
 use halo2_proofs::plonk::{Any, ConstraintSystem, Expression, VerifyingKey};
 use halo2_proofs::poly::Rotation;
 
 use crate::digest::VkDigest;
 use crate::error::ProofError;
-use crate::transcript::{keccak256, point_to_be, reduce_be, scalar_to_be};
+use crate::transcript::{coordinate_to_be, keccak256, point_to_be, reduce_be, scalar_to_be};
 
-const TAG: &[u8; 8] = b"VOUCHVK1";
+const TAG: &[u8; 8] = b"VOUCHVK2";
 
 const CONSTANT: u8 = 0;
 const FIXED: u8 = 1;
@@ -49,12 +52,12 @@ const SUM: u8 = 6;
 const PRODUCT: u8 = 7;
 const SCALING: u8 = 8;
 
-/// Digest of a key for statements of `instances` words.
+/// Digest of a key for statements of `instances` words, under the setup of `tau_g2`.
 ///
 /// # Errors
 /// As [`encode`].
-pub fn digest(vk: &VerifyingKey<G1Affine>, instances: usize) -> Result<VkDigest, ProofError> {
-    let hash = keccak256(&encode(vk, instances)?);
+pub fn digest(vk: &VerifyingKey<G1Affine>, tau_g2: &G2Affine, instances: usize) -> Result<VkDigest, ProofError> {
+    let hash = keccak256(&encode(vk, tau_g2, instances)?);
     Ok(VkDigest::from_scalar(reduce_be(&hash)))
 }
 
@@ -62,8 +65,11 @@ pub fn digest(vk: &VerifyingKey<G1Affine>, instances: usize) -> Result<VkDigest,
 ///
 /// # Errors
 /// [`ProofError::Unsupported`] where the key uses halo2's own lookups or still has selectors.
-pub fn encode(vk: &VerifyingKey<G1Affine>, instances: usize) -> Result<Vec<u8>, ProofError> {
+pub fn encode(vk: &VerifyingKey<G1Affine>, tau_g2: &G2Affine, instances: usize) -> Result<Vec<u8>, ProofError> {
     let mut bytes = TAG.to_vec();
+    for coordinate in [tau_g2.x.c1, tau_g2.x.c0, tau_g2.y.c1, tau_g2.y.c0] {
+        bytes.extend_from_slice(&coordinate_to_be(&coordinate));
+    }
     put_len(&mut bytes, instances)?;
     bytes.extend_from_slice(&encode_shape(vk.cs(), vk.get_domain().k())?);
     for points in [vk.fixed_commitments(), vk.permutation().commitments()] {

@@ -65,7 +65,7 @@ impl VerifyingKey {
         tau_g2: G2Affine,
         insecure: bool,
     ) -> Result<Self, ProofError> {
-        let digest = vk_digest::digest(&inner, spec.instances)?;
+        let digest = vk_digest::digest(&inner, &tau_g2, spec.instances)?;
         let params = verifier_params(LogRows(inner.get_domain().k()), tau_g2);
         Ok(Self { inner, digest, spec, srs, params, insecure })
     }

@@ -1,8 +1,9 @@
 //! Key generation refuses what halo2 would let pass, and key files hold what they say.
 
 use halo2_proofs::circuit::{Layouter, SimpleFloorPlanner, Value};
-use halo2_proofs::halo2curves::bn256::Fr;
-use halo2_proofs::halo2curves::ff::Field;
+use halo2_proofs::halo2curves::bn256::{Fr, G2Affine};
+use halo2_proofs::halo2curves::ff::{Field, PrimeField};
+use halo2_proofs::halo2curves::serde::SerdeObject;
 use halo2_proofs::plonk::{Advice, Circuit, Column, ConstraintSystem, Error, Instance, Selector};
 use halo2_proofs::poly::Rotation;
 use vouch_proof::artefact::{Artefact, Expected, Kind};
@@ -221,6 +222,14 @@ fn stored_keys_prove_and_verify_like_fresh_ones() {
 }
 
 #[test]
+fn the_setup_is_part_of_the_digest() {
+    let key = chain_key().verifying();
+    let digest = |tau_g2: &G2Affine| vk_digest::digest(key.halo2(), tau_g2, key.instances()).unwrap();
+    assert_eq!(digest(&key.verify_g2()), key.digest());
+    assert_ne!(digest(&G2Affine::generator()), key.digest());
+}
+
+#[test]
 fn a_key_of_another_circuit_under_the_same_digest_is_malformed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pk");
@@ -264,6 +273,8 @@ fn a_key_body_that_makes_no_sense_is_an_error_though_its_digest_fits() {
         ("degree", serde_json::json!(5)),
         ("instances", serde_json::json!(4)),
         ("tau_g2", serde_json::json!("0x00")),
+        // A setup of the forger's own, for example tau = 1.
+        ("tau_g2", serde_json::json!(format!("0x{}", hex::encode(G2Affine::generator().to_raw_bytes())))),
         ("vk_digest", serde_json::json!(format!("0x{}", "00".repeat(32)))),
     ] {
         let mut changed = description.clone();
@@ -301,9 +312,16 @@ fn a_key_with_wrong_polynomials_makes_no_proof_that_leaves() {
 
 #[test]
 fn the_canonical_encoding_of_a_small_key_is_pinned() {
-    let encoding = vk_digest::encode(chain_key().verifying().halo2(), 3).unwrap();
+    let key = chain_key().verifying();
+    let encoding = vk_digest::encode(key.halo2(), &key.verify_g2(), 3).unwrap();
+    let g2 = key.verify_g2();
+    let setup: Vec<u8> = [g2.x.c1, g2.x.c0, g2.y.c1, g2.y.c0]
+        .iter()
+        .flat_map(|coordinate| coordinate.to_repr().into_iter().rev().collect::<Vec<_>>())
+        .collect();
     let shape: Vec<u8> = [
-        b"VOUCHVK1".as_slice(),
+        b"VOUCHVK2".as_slice(),
+        &setup,
         // instances, k, degree, blinding; instance, fixed, advice columns; phase; challenges
         &[0, 0, 0, 3, 0, 0, 0, 5, 0, 0, 0, 4, 0, 0, 0, 5],
         &[0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0],
@@ -327,6 +345,6 @@ fn the_canonical_encoding_of_a_small_key_is_pinned() {
     assert_eq!(encoding.len(), shape.len() + 2 * 64 + 4 + 2 * 64);
     assert_eq!(
         chain_key().verifying().digest().to_string(),
-        "0x167987efbe680b349b86c3185dbec4cb9c50151a1fb74ffba11df0a2e7b5ba59"
+        "0x038bd6e4d0d47ad4a550a1a63b63e149a2ac75a4446819c25c65818796c3accf"
     );
 }
