@@ -124,6 +124,15 @@ pub enum RelayerError {
         chain_id: u64,
     },
 
+    /// The account cannot pay for anything.
+    #[error("the key's account {account} owns nothing on chain {chain_id}; send it enough to pay for gas")]
+    NoFunds {
+        /// The account.
+        account: Address,
+        /// The chain.
+        chain_id: u64,
+    },
+
     // The journal.
     /// The database failed.
     #[error("cannot {action} the journal {}: {source}", path.display())]
@@ -208,6 +217,32 @@ pub enum RelayerError {
         job: JobId,
         /// What differs.
         problem: String,
+    },
+    /// The gate refuses a proof that was made elsewhere.
+    #[error(
+        "the gate refuses this proof for job {job}, it reverts with {revert}; the job is still open, \
+         prove its statement again"
+    )]
+    ProofRefused {
+        /// The job.
+        job: JobId,
+        /// How the call reverts.
+        revert: Revert,
+    },
+    /// A job holds a nonce of another key.
+    #[error(
+        "job {job} holds nonce {nonce} of {holder} where the configured key is that of {sender}; \
+         start with the first key until the job has ended"
+    )]
+    OtherSender {
+        /// The job.
+        job: JobId,
+        /// Its nonce.
+        nonce: u64,
+        /// Whose nonce.
+        holder: Address,
+        /// The configured key's account.
+        sender: Address,
     },
     /// The signer failed.
     #[error("cannot sign a transaction of job {job}: {problem}")]

@@ -121,6 +121,19 @@ pub enum RelayEvent {
         /// Why, where it is not confirmed.
         reason: Option<String>,
     },
+    /// The feature ring holds other inputs for a job's epoch than before, as after a
+    /// reorganisation; it is proven again.
+    InputsChanged {
+        /// The job.
+        job: JobId,
+    },
+    /// An endpoint answers what cannot be. It is not asked until that ends.
+    PassedOver {
+        /// The endpoint, without credentials.
+        endpoint: String,
+        /// What is wrong, and what to do.
+        why: String,
+    },
     /// A look at the chain or a write failed; it is tried again.
     Trouble {
         /// What happened.
@@ -177,6 +190,11 @@ pub enum Wait {
         /// What the account owns, in wei.
         have: U256,
     },
+    /// A nonce to settle that another program's transaction holds in the nodes' pools.
+    Nonce {
+        /// The nonce.
+        nonce: u64,
+    },
     /// A block that holds the transaction.
     Block,
     /// More blocks.
@@ -193,7 +211,12 @@ impl fmt::Display for Wait {
             Self::Contract { revert } => write!(f, "the contract, which now reverts with {revert}"),
             Self::DryRun => f.write_str("nothing: this is a dry run, the transaction would have been sent"),
             Self::GasPrice { need, cap } => {
-                write!(f, "a lower gas price: {} where `fees.max_fee_per_gas` is {}", Wei::new(*need), Wei::new(*cap))
+                write!(
+                    f,
+                    "a lower gas price: {} where `fees.max_fee_per_gas` allows {}",
+                    Wei::new(*need),
+                    Wei::new(*cap)
+                )
             }
             Self::TransactionFee { need, cap } => write!(
                 f,
@@ -210,6 +233,11 @@ impl fmt::Display for Wait {
             Self::Funds { account, need, have } => {
                 write!(f, "funds: {account} owns {have} wei and may need {need} wei; send it some")
             }
+            Self::Nonce { nonce } => write!(
+                f,
+                "nonce {nonce}, which a waiting transaction of another program with the same key holds; \
+                 give the relayer its own key"
+            ),
             Self::Block => f.write_str("a block"),
             Self::Confirmations { want } => write!(f, "{want} confirmations"),
         }
@@ -253,6 +281,10 @@ impl fmt::Display for RelayEvent {
                 Some(reason) => write!(f, "job {job}: {state}: {reason}"),
                 None => write!(f, "job {job}: {state}"),
             },
+            Self::InputsChanged { job } => {
+                write!(f, "job {job}: the feature ring's inputs for its epoch changed; proving again")
+            }
+            Self::PassedOver { endpoint, why } => write!(f, "{endpoint} is passed over: {why}"),
             Self::Trouble { problem } => write!(f, "{problem}; trying again"),
             Self::Stopped => f.write_str("stopped; the journal holds what is left to do"),
         }

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | [`config`] | the configuration file, the key |
 //! | [`journal`] | what every job has done and is about to do, in one SQLite file |
+//! | [`contracts`] | functions, events and errors of the contracts |
 //! | `chain` | the chain behind one or several RPC endpoints |
 //! | `prover` | proving, in a child process for each proof |
 //! | `transactions` | nonces, fees, replacement, cancellation, confirmation |
@@ -17,7 +18,7 @@
 
 mod chain;
 pub mod config;
-mod contracts;
+pub mod contracts;
 mod error;
 mod event;
 pub mod journal;
@@ -27,7 +28,7 @@ mod service;
 mod transactions;
 
 pub use chain::{Chain, Head};
-pub use config::RelayerConfig;
+pub use config::{RelayerConfig, RpcUrl, is_development_chain};
 pub use error::{ProveError, RelayerError};
 pub use event::{RelayEvent, Wait};
 pub use journal::Journal;

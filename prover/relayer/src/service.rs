@@ -1,10 +1,11 @@
 //! The service: due epochs become jobs, jobs become proofs, proofs become confirmed transactions.
 
+use std::cmp::Reverse;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use alloy::primitives::{Address, I256, U256};
+use alloy::primitives::{Address, Bytes, I256, U256};
 use alloy::signers::local::PrivateKeySigner;
 use alloy::sol_types::SolCall;
 use tokio::sync::{mpsc::UnboundedSender, watch};
@@ -16,8 +17,9 @@ use crate::config::RelayerConfig;
 use crate::contracts::{FeatureRing, InferenceGate, ModelRegistry};
 use crate::error::{ProveError, RelayerError};
 use crate::event::{RelayEvent, Reporter};
-use crate::journal::{JobAction, JobId, JobRecord, JobState, Journal, StatementInputs, StatementKey, Step};
+use crate::journal::{Enqueued, JobAction, JobId, JobRecord, JobState, Journal, StatementInputs, StatementKey, Step};
 use crate::prover::{JobProver, ProofJob, ProvedInference};
+use crate::revert::RevertMeaning;
 use crate::transactions::{TransactionManager, is_late};
 
 /// The packing of the feature ring: eight 24-bit ticks to a word.
@@ -98,9 +100,10 @@ impl<P: JobProver> Relayer<P> {
     /// says. Work that a crash interrupted is taken up by [`Relayer::run`].
     ///
     /// # Errors
-    /// [`RelayerError::JournalInUse`] and its like, [`RelayerError::RpcUnreachable`] where no node
-    /// answers in `rpc_wait_seconds`, [`RelayerError::WrongChain`], [`RelayerError::NoContract`],
-    /// [`RelayerError::OtherContract`], [`RelayerError::OtherChainsJournal`].
+    /// [`RelayerError::JournalInUse`] and its like, [`RelayerError::OtherSender`] where the journal holds
+    /// a nonce of another key, [`RelayerError::RpcUnreachable`] where no node answers in `rpc_wait_seconds`, [`RelayerError::WrongChain`], [`RelayerError::NoContract`],
+    /// [`RelayerError::OtherContract`], [`RelayerError::OtherChainsJournal`], [`RelayerError::NoFunds`] where the
+    /// key's account is empty and this is no dry run.
     pub async fn start(
         config: RelayerConfig,
         signer: PrivateKeySigner,
@@ -108,19 +111,19 @@ impl<P: JobProver> Relayer<P> {
         events: UnboundedSender<RelayEvent>,
     ) -> Result<Self, RelayerError> {
         let journal = Arc::new(Journal::open(&config.store).await?);
-        let chain = Arc::new(Chain::new(&config));
+        let sender = signer.address();
+        own_nonces(&journal, sender).await?;
+        let chain = Arc::new(Chain::new(&config, events.clone()));
         let head = chain.wait_for_endpoint(config.rpc_wait_seconds.duration()).await?;
+        let balance = chain.balance(sender).await?;
+        if balance.is_zero() && !config.dry_run {
+            return Err(RelayerError::NoFunds { account: sender, chain_id: config.chain_id });
+        }
         let contracts = Contracts::find(&chain, &config).await?;
         journal.bind(config.chain_id, chain.genesis().await?).await?;
         let reporter = Reporter::new(events.clone());
         let transactions = TransactionManager::new(&config, Arc::clone(&chain), Arc::clone(&journal), signer, events);
-        let sender = transactions.sender();
-        reporter.tell(RelayEvent::Started {
-            chain_id: config.chain_id,
-            sender,
-            balance: chain.balance(sender).await?,
-            head: head.number,
-        });
+        reporter.tell(RelayEvent::Started { chain_id: config.chain_id, sender, balance, head: head.number });
         Ok(Self {
             config,
             chain,
@@ -190,6 +193,7 @@ impl<P: JobProver> Relayer<P> {
     ///
     /// # Errors
     /// [`RelayerError::OtherStatement`] where it is not a proof of the gate's statement for `epoch`;
+    /// [`RelayerError::ProofRefused`] where the gate refuses it; the job is then as it was;
     /// [`RelayerError::Reverted`] where the gate has no statement for it; errors that waiting does
     /// not heal.
     pub async fn submit(&self, epoch: u64, proved: &ProvedInference) -> Result<JobRecord, RelayerError> {
@@ -197,8 +201,14 @@ impl<P: JobProver> Relayer<P> {
         let (mut job, _) = self.enqueue_inference(&view, epoch).await?;
         if matches!(job.state, JobState::Queued | JobState::Proving) {
             let schema = self.schema(&job).await?;
-            let calldata = calldata(&job, schema, proved)?;
-            job = self.journal.record(job.id, &Step::Prepare { calldata: calldata.into() }).await?;
+            let calldata = Bytes::from(calldata(&job, schema, proved)?);
+            // The statement can still be proven by whoever made no mistake.
+            if let Err(revert) = self.transactions.simulate(&job, calldata.clone()).await?
+                && revert.meaning() == RevertMeaning::Refused
+            {
+                return Err(RelayerError::ProofRefused { job: job.id, revert });
+            }
+            job = self.journal.record(job.id, &Step::Prepare { calldata }).await?;
         }
         self.transactions.run(job.id).await
     }
@@ -210,11 +220,19 @@ impl<P: JobProver> Relayer<P> {
         }
         let view = self.view().await?;
         if let Some(epoch) = view.due {
-            self.enqueue_inference(&view, epoch).await?;
+            let (job, enqueued) = self.enqueue_inference(&view, epoch).await?;
+            // A proof of the inputs that were.
+            if enqueued == Enqueued::Replaced && self.running.as_ref().is_some_and(|running| running.job == job.id) {
+                self.running = None;
+            }
         }
         self.drop_stale(&view, head).await?;
         self.start_proof().await?;
-        for job in self.journal.open_jobs().await? {
+        let mut jobs = self.journal.open_jobs().await?;
+        // What is in flight goes on first, then what needs no proof; of the epochs the newest is worth the most,
+        // and ends the others.
+        jobs.sort_by_key(|job| (job.nonce.is_none(), job.key.action == JobAction::Infer, Reverse(job.key.epoch)));
+        for job in jobs {
             self.transactions.drive(job, head).await?;
         }
         Ok(())
@@ -223,7 +241,9 @@ impl<P: JobProver> Relayer<P> {
     async fn view(&self) -> Result<GateView, RelayerError> {
         let gate = self.contracts.gate;
         let due = self.chain.query(gate, "dueEpoch", &InferenceGate::dueEpochCall {}).await?;
-        let last_epoch = self.chain.query(gate, "lastEpoch", &InferenceGate::lastEpochCall {}).await?;
+        // Jobs end by it, so one endpoint alone cannot raise it.
+        let acted_on = self.chain.query_all(gate, "lastEpoch", &InferenceGate::lastEpochCall {}).await?;
+        let last_epoch = acted_on.into_iter().min().unwrap_or_default();
         let model = self.chain.query(gate, "pinnedModel", &InferenceGate::pinnedModelCall {}).await?;
         Ok(GateView {
             due: due.due.then_some(due.epoch),
@@ -233,7 +253,7 @@ impl<P: JobProver> Relayer<P> {
         })
     }
 
-    async fn enqueue_inference(&self, view: &GateView, epoch: u64) -> Result<(JobRecord, bool), RelayerError> {
+    async fn enqueue_inference(&self, view: &GateView, epoch: u64) -> Result<(JobRecord, Enqueued), RelayerError> {
         let call = InferenceGate::statementCall { epoch };
         let statement = self.chain.query(self.contracts.gate, "statement", &call).await?;
         let key = StatementKey {
@@ -282,12 +302,14 @@ impl<P: JobProver> Relayer<P> {
         key: &StatementKey,
         inputs: Option<&StatementInputs>,
         deadline: Option<u64>,
-    ) -> Result<(JobRecord, bool), RelayerError> {
-        let (job, is_new) = self.journal.enqueue(key, inputs, deadline).await?;
-        if is_new {
-            self.reporter.tell(RelayEvent::Queued { job: job.id, key: key.clone() });
+    ) -> Result<(JobRecord, Enqueued), RelayerError> {
+        let (job, enqueued) = self.journal.enqueue(key, inputs, deadline).await?;
+        match enqueued {
+            Enqueued::New => self.reporter.tell(RelayEvent::Queued { job: job.id, key: key.clone() }),
+            Enqueued::Replaced => self.reporter.tell(RelayEvent::InputsChanged { job: job.id }),
+            Enqueued::Known => {}
         }
-        Ok((job, is_new))
+        Ok((job, enqueued))
     }
 
     /// Ends jobs that are not worth a proof any more, and takes back those whose prover is gone.
@@ -423,6 +445,19 @@ impl Contracts {
             .ok_or(RelayerError::OtherContract { address: gate, what: "WINDOW_EPOCHS" })?;
         Ok(Self { gate, ring, registry, window })
     }
+}
+
+/// Refuses a journal in which a job holds a nonce of another key: this key cannot replace or cancel what that one
+/// signed, and would sign at its nonces.
+async fn own_nonces(journal: &Journal, sender: Address) -> Result<(), RelayerError> {
+    for job in journal.open_jobs().await? {
+        if let (Some(nonce), Some(holder)) = (job.nonce, job.sender)
+            && holder != sender
+        {
+            return Err(RelayerError::OtherSender { job: job.id, nonce, holder, sender });
+        }
+    }
+    Ok(())
 }
 
 /// The result of the running proof; never, where none runs.

@@ -5,6 +5,7 @@ mod units;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use alloy::primitives::Address;
 use alloy::transports::http::reqwest::Url;
@@ -21,13 +22,19 @@ const DEVELOPMENT_CHAINS: [u64; 2] = [31_337, 1337];
 const LIVE_CONFIRMATIONS: u64 = 10;
 const DEVELOPMENT_CONFIRMATIONS: u64 = 1;
 
+/// Whether a chain id is that of a development node, where nothing has value.
+#[must_use]
+pub fn is_development_chain(chain_id: u64) -> bool {
+    DEVELOPMENT_CHAINS.contains(&chain_id)
+}
+
 /// What `relayer.toml` says. Keys that do not exist are refused; relative paths are relative to the
 /// file's folder.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RelayerConfig {
-    /// RPC endpoints over HTTP, at least one. Reads go to the one with the newest head,
-    /// transactions to all.
+    /// RPC endpoints over HTTP, at least one. Reads go to the one with the newest head that can be
+    /// believed, transactions to all.
     pub rpc: Vec<RpcUrl>,
     /// Chain that the endpoints must serve.
     pub chain_id: u64,
@@ -94,7 +101,8 @@ impl Default for ProverConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FeeConfig {
-    /// Highest price of a unit of gas, base fee and tip together.
+    /// Highest price of a unit of gas, base fee and tip together. A submission offers at most eight ninths of
+    /// it, so that a cancellation can still replace it.
     pub max_fee_per_gas: Wei,
     /// Lowest tip for a unit of gas.
     pub min_priority_fee: Wei,
@@ -138,6 +146,34 @@ impl RpcUrl {
     pub fn label(&self) -> String {
         let port = self.0.port().map(|port| format!(":{port}")).unwrap_or_default();
         format!("{}://{}{port}", self.0.scheme(), self.0.host_str().unwrap_or("?"))
+    }
+
+    /// An error's words and its causes', with the label in the place of the URL: HTTP clients repeat the URL in
+    /// their errors.
+    #[must_use]
+    pub fn describe(&self, error: &dyn std::error::Error) -> String {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let words = cause.to_string();
+            if !text.contains(&words) {
+                text = format!("{text}: {words}");
+            }
+            source = cause.source();
+        }
+        // As it is, and without user and password, which HTTP clients strip from it.
+        let mut bare = self.0.clone();
+        // Refused only for URLs that cannot have them.
+        let _ = (bare.set_username(""), bare.set_password(None));
+        [self.0.as_str(), bare.as_str()].iter().fold(text, |text, form| text.replace(form, &self.label()))
+    }
+}
+
+impl FromStr for RpcUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::try_from(text.to_owned())
     }
 }
 
@@ -214,7 +250,7 @@ impl RelayerConfig {
     /// Confirmations in force.
     #[must_use]
     pub fn confirmations(&self) -> u64 {
-        self.confirmations.unwrap_or(if DEVELOPMENT_CHAINS.contains(&self.chain_id) {
+        self.confirmations.unwrap_or(if is_development_chain(self.chain_id) {
             DEVELOPMENT_CONFIRMATIONS
         } else {
             LIVE_CONFIRMATIONS

@@ -4,6 +4,7 @@
 //! after a crash at any point the relayer goes on from here: a job whose transaction was signed is
 //! sent again as the same bytes, never signed anew under another nonce.
 
+mod enqueue;
 mod job;
 mod row;
 mod step;
@@ -19,6 +20,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Row, Sqlite, Transaction};
 
+pub(crate) use enqueue::Enqueued;
 pub use job::{
     Attempt, AttemptKind, JobAction, JobId, JobRecord, JobState, MinedAt, StatementInputs, StatementKey, TimelineEntry,
 };
@@ -142,14 +144,18 @@ impl Journal {
         rows.map_err(self.failed("read"))?.iter().map(|row| row::timeline(id, row)).collect()
     }
 
-    /// Starts a failed, expired or superseded job again: from its transaction where the content is
-    /// known, else from its proof. The service takes it up when it runs next.
+    /// Starts a failed, expired or superseded job again, from its proof: what it was to submit may be
+    /// what the gate refused. The service takes it up when it runs next.
     ///
     /// # Errors
     /// As [`Journal::job`], and [`RelayerError::IllegalStep`] where the job did not end so.
     pub async fn retry(&self, id: JobId) -> Result<JobRecord, RelayerError> {
         let job = self.job(id).await?;
-        let from = if job.calldata.is_some() { JobState::Proved } else { JobState::Queued };
+        // A poke needs no proof, and says the same each time.
+        let from = match job.key.action {
+            JobAction::Poke if job.calldata.is_some() => JobState::Proved,
+            JobAction::Poke | JobAction::Infer => JobState::Queued,
+        };
         self.record(id, &Step::Retry { from }).await
     }
 
@@ -176,58 +182,6 @@ impl Journal {
             chain: chain_id,
             genesis,
         })
-    }
-
-    /// Makes a job for a statement, or finds the one there is. The second value says whether it is
-    /// new.
-    pub(crate) async fn enqueue(
-        &self,
-        key: &StatementKey,
-        inputs: Option<&StatementInputs>,
-        deadline: Option<u64>,
-    ) -> Result<(JobRecord, bool), RelayerError> {
-        let mut tx = self.begin().await?;
-        let words = inputs.map(|inputs| row::words_to_text(&inputs.input_words));
-        let made = sqlx::query(
-            "INSERT OR IGNORE INTO jobs (chain_id, consumer, action, model_id, model_version, epoch, context, \
-             nullifier, input_words, deadline, state, created_at, updated_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?)",
-        )
-        .bind(key.chain_id.cast_signed())
-        .bind(key.consumer.to_string())
-        .bind(key.action.as_str())
-        .bind(key.model_id.to_string())
-        .bind(key.model_version.cast_signed())
-        .bind(key.epoch.cast_signed())
-        .bind(inputs.map(|inputs| inputs.context.to_string()))
-        .bind(inputs.map(|inputs| inputs.nullifier.to_string()))
-        .bind(words)
-        .bind(deadline.map(u64::cast_signed))
-        .bind(now().cast_signed())
-        .bind(now().cast_signed())
-        .execute(&mut *tx)
-        .await
-        .map_err(self.failed("write"))?;
-        let found = sqlx::query(
-            "SELECT * FROM jobs WHERE chain_id = ? AND consumer = ? AND action = ? AND model_id = ? \
-             AND model_version = ? AND epoch = ?",
-        )
-        .bind(key.chain_id.cast_signed())
-        .bind(key.consumer.to_string())
-        .bind(key.action.as_str())
-        .bind(key.model_id.to_string())
-        .bind(key.model_version.cast_signed())
-        .bind(key.epoch.cast_signed())
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(self.failed("read"))?;
-        let job = row::job(&found)?;
-        let is_new = made.rows_affected() == 1;
-        if is_new {
-            self.note(&mut tx, job.id, JobState::Queued, "").await?;
-        }
-        tx.commit().await.map_err(self.failed("write"))?;
-        Ok((job, is_new))
     }
 
     /// Writes a step, and returns the job as it is then. Everything about a step is one database
@@ -266,8 +220,11 @@ impl Journal {
                     (job.sender, job.nonce) = (None, None);
                 }
             }
-            Step::Retry { .. } => {
+            Step::Retry { from } => {
                 (job.reason, job.sender, job.nonce, job.mined) = (None, None, None, None);
+                if *from == JobState::Queued {
+                    job.calldata = None;
+                }
             }
         }
         job.updated_at = now();
@@ -290,10 +247,10 @@ impl Journal {
         Ok(nonce.map(i64::cast_unsigned))
     }
 
-    /// Fees, in wei, of transactions signed since `since` (Unix seconds) and mined, those of
+    /// Fees, in wei, of transactions that were seen mined since `since` (Unix seconds), those of
     /// cancellations included.
     pub(crate) async fn fees_since(&self, since: u64) -> Result<u128, RelayerError> {
-        let rows = sqlx::query("SELECT fee_paid FROM attempts WHERE fee_paid IS NOT NULL AND signed_at >= ?")
+        let rows = sqlx::query("SELECT fee_paid FROM attempts WHERE fee_paid IS NOT NULL AND mined_at >= ?")
             .bind(since.cast_signed())
             .fetch_all(&self.pool)
             .await
@@ -304,10 +261,12 @@ impl Journal {
         })
     }
 
-    /// How often a job was given to a prover since it was last started again.
+    /// How often a job was given to a prover since it was last started again or its inputs changed.
     pub(crate) async fn proof_attempts(&self, id: JobId) -> Result<u32, RelayerError> {
         let timeline = self.timeline(id).await?;
-        let since = timeline.iter().rposition(|entry| entry.detail == "started again").unwrap_or(0);
+        let is_start =
+            |entry: &TimelineEntry| [step::STARTED_AGAIN, enqueue::INPUTS_CHANGED].contains(&entry.detail.as_str());
+        let since = timeline.iter().rposition(is_start).unwrap_or(0);
         let count = timeline[since..].iter().filter(|entry| entry.state == JobState::Proving).count();
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
@@ -368,11 +327,13 @@ impl Journal {
         fee_paid: Option<u128>,
     ) -> Result<(), RelayerError> {
         sqlx::query(
-            "UPDATE attempts SET fee_paid = CASE WHEN hash = ?1 THEN ?2 ELSE NULL END \
+            "UPDATE attempts SET fee_paid = CASE WHEN hash = ?1 THEN ?2 ELSE NULL END, \
+             mined_at = CASE WHEN hash = ?1 AND ?2 IS NOT NULL THEN ?3 ELSE NULL END \
              WHERE (job_id, nonce) IN (SELECT job_id, nonce FROM attempts WHERE hash = ?1)",
         )
         .bind(mined.to_string())
         .bind(fee_paid.map(|fee| fee.to_string()))
+        .bind(now().cast_signed())
         .execute(&mut **tx)
         .await
         .map_err(self.failed("write"))?;

@@ -4,6 +4,9 @@ use alloy::primitives::{Address, Bytes};
 
 use super::job::{Attempt, JobState, MinedAt};
 
+/// The timeline's words for a job that was started again.
+pub(super) const STARTED_AGAIN: &str = "started again";
+
 /// A step, written before it is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -26,7 +29,8 @@ pub(crate) enum Step {
         /// The nonce.
         nonce: u64,
     },
-    /// Give the nonce up: it was mined with another program's transaction.
+    /// Give the nonce up: it was mined with another program's transaction, or with one of the job's
+    /// that reverted for a reason that may pass.
     Release {
         /// Why.
         why: String,
@@ -74,7 +78,7 @@ impl Step {
             (Self::Requeue { .. }, Proving) => Some(Queued),
             (Self::Prepare { .. }, Queued | Proving) => Some(Proved),
             (Self::Reserve { .. }, Proved) => Some(Intent),
-            (Self::Release { .. }, Intent | Signed | Broadcast) => Some(Proved),
+            (Self::Release { .. }, Intent | Signed | Broadcast | Mined) => Some(Proved),
             // A replacement is signed at the nonce of the transaction that it replaces.
             (Self::Sign(_), Intent | Broadcast) => Some(Signed),
             (Self::Broadcast, Signed) => Some(Broadcast),
@@ -121,7 +125,7 @@ impl Step {
             Self::Mine { at, fee_paid } => format!("{} in block {}, fee {fee_paid} wei", at.hash, at.block_number),
             Self::Unmine => "a reorganisation dropped its block".to_owned(),
             Self::Finish { reason, .. } => reason.clone().unwrap_or_default(),
-            Self::Retry { .. } => "started again".to_owned(),
+            Self::Retry { .. } => STARTED_AGAIN.to_owned(),
         }
     }
 }

@@ -49,7 +49,7 @@ async fn a_statement_seen_twice_is_one_job() {
     let (first, new) = journal.enqueue(&key(1), Some(&inputs()), Some(9)).await.unwrap();
     let (again, new_again) = journal.enqueue(&key(1), Some(&inputs()), Some(9)).await.unwrap();
     let (other, new_other) = journal.enqueue(&key(2), Some(&inputs()), None).await.unwrap();
-    assert_eq!((new, new_again, new_other), (true, false, true));
+    assert_eq!((new, new_again, new_other), (Enqueued::New, Enqueued::Known, Enqueued::New));
     assert_eq!(first, again);
     assert_ne!(first.id, other.id);
     assert_eq!(first.inputs, Some(inputs()));
@@ -156,6 +156,43 @@ async fn a_reorganisation_gives_the_fee_back_and_a_retry_frees_the_nonce() {
     let failed = journal.record(job.id, &end).await.unwrap();
     assert_eq!((failed.nonce, failed.reason.as_deref()), (None, Some("why")));
     let again = journal.retry(job.id).await.unwrap();
-    assert_eq!((again.state, again.reason), (JobState::Proved, None));
+    assert_eq!((again.state, again.reason, again.calldata), (JobState::Queued, None, None));
     assert!(matches!(journal.retry(job.id).await, Err(RelayerError::IllegalStep { .. })));
+}
+
+#[tokio::test]
+async fn other_inputs_start_a_job_anew_but_not_one_that_holds_a_nonce() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::open(&folder.path().join("j.db")).await.unwrap();
+    let (job, _) = journal.enqueue(&key(1), Some(&inputs()), Some(9)).await.unwrap();
+    let other = StatementInputs { input_words: vec![U256::from(8)], ..inputs() };
+    reserve(&journal, job.id, 0).await.unwrap();
+    let (held, enqueued) = journal.enqueue(&key(1), Some(&other), Some(10)).await.unwrap();
+    assert_eq!((held.state, held.inputs, enqueued), (JobState::Intent, Some(inputs()), Enqueued::Known));
+
+    journal.record(job.id, &Step::Finish { end: JobState::Failed, reason: Some("why".to_owned()) }).await.unwrap();
+    let (known, enqueued) = journal.enqueue(&key(1), Some(&inputs()), Some(9)).await.unwrap();
+    assert_eq!((known.state, enqueued), (JobState::Failed, Enqueued::Known));
+    let (anew, enqueued) = journal.enqueue(&key(1), Some(&other), Some(10)).await.unwrap();
+    assert_eq!((anew.id, enqueued), (job.id, Enqueued::Replaced));
+    assert_eq!((anew.state, &anew.inputs, anew.deadline), (JobState::Queued, &Some(other), Some(10)));
+    assert_eq!((&anew.calldata, &anew.reason, anew.nonce), (&None, &None, None));
+    assert_eq!(journal.job(job.id).await.unwrap(), anew);
+    assert_eq!(journal.proof_attempts(job.id).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_fee_counts_from_when_its_transaction_was_mined() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::open(&folder.path().join("j.db")).await.unwrap();
+    let (job, _) = journal.enqueue(&key(1), Some(&inputs()), None).await.unwrap();
+    reserve(&journal, job.id, 0).await.unwrap();
+    // Signed long ago.
+    journal.record(job.id, &Step::Sign(attempt(5, 0))).await.unwrap();
+    journal.record(job.id, &Step::Broadcast).await.unwrap();
+    let at = MinedAt { hash: B256::repeat_byte(5), block_number: 3, block_hash: B256::repeat_byte(6) };
+    let start = now();
+    journal.record(job.id, &Step::Mine { at, fee_paid: 77 }).await.unwrap();
+    assert_eq!(journal.fees_since(start).await.unwrap(), 77);
+    assert_eq!(journal.fees_since(now() + 1).await.unwrap(), 0);
 }

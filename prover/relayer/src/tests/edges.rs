@@ -1,6 +1,7 @@
 //! A crash at every edge of the journal: one effect, one nonce, the same bytes.
 
 use super::*;
+use crate::journal::Attempt;
 
 /// Runs a job, crashing after `edge` steps, and checks that the rest comes to exactly one effect.
 async fn crash_after(world: &World, edge: usize) {
@@ -41,19 +42,25 @@ async fn a_crash_after_any_step_ends_with_one_effect_and_one_nonce() {
     }
 }
 
+/// A run whose job has a signed transaction that no node has seen.
+async fn signed(world: &World) -> (Run, JobId, Vec<Attempt>) {
+    let run = Run::open(&world.config(""), world.key()).await;
+    let id = run.proved_job(world).await;
+    run.step(id).await;
+    run.step(id).await;
+    let attempts = run.journal.attempts(id).await.unwrap();
+    assert_eq!(attempts.len(), 1);
+    (run, id, attempts)
+}
+
 #[tokio::test]
 async fn a_crash_between_writing_broadcast_and_sending_sends_the_same_bytes() {
     let world = World::new().await;
-    let config = world.config("");
-    let run = Run::open(&config, world.key()).await;
-    let id = run.proved_job(&world).await;
-    run.step(id).await;
-    run.step(id).await;
+    let (run, id, signed) = signed(&world).await;
     run.journal.record(id, &Step::Broadcast).await.unwrap();
-    let signed = run.journal.attempts(id).await.unwrap();
     drop(run);
 
-    let run = Run::open(&config, world.key()).await;
+    let run = Run::open(&world.config(""), world.key()).await;
     assert_eq!(run.manager.run(id).await.unwrap().state, JobState::Confirmed);
     assert_eq!((world.executed().await, world.nonce().await), (1, 1));
     assert_eq!(run.journal.attempts(id).await.unwrap()[0].raw, signed[0].raw);
@@ -62,16 +69,11 @@ async fn a_crash_between_writing_broadcast_and_sending_sends_the_same_bytes() {
 #[tokio::test]
 async fn a_transaction_that_was_sent_though_the_journal_says_signed_is_found() {
     let world = World::new().await;
-    let config = world.config("");
-    let run = Run::open(&config, world.key()).await;
-    let id = run.proved_job(&world).await;
-    run.step(id).await;
-    run.step(id).await;
-    let attempts = run.journal.attempts(id).await.unwrap();
+    let (run, id, attempts) = signed(&world).await;
     let _ = world.provider.send_raw_transaction(&attempts[0].raw).await.unwrap();
     drop(run);
 
-    let run = Run::open(&config, world.key()).await;
+    let run = Run::open(&world.config(""), world.key()).await;
     let job = run.manager.run(id).await.unwrap();
     assert_eq!((job.state, job.mined.unwrap().hash), (JobState::Confirmed, attempts[0].hash));
     assert_eq!((world.executed().await, world.nonce().await), (1, 1));
@@ -95,4 +97,38 @@ async fn a_reorganisation_puts_the_transaction_back_with_the_same_bytes() {
     run.until(id, JobState::Confirmed).await;
     assert_eq!((world.executed().await, world.nonce().await), (1, 1));
     assert_eq!(run.journal.attempts(id).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_reorganisation_with_a_second_job_in_flight_brings_both_to_their_end() {
+    let mut world = World::new().await;
+    let mut run = Run::open(&world.config("confirmations = 3"), world.key()).await;
+    let first_gate = world.gate;
+    let first = run.proved_job(&world).await;
+    run.until(first, JobState::Mined).await;
+    world.new_gate().await;
+    let second = run.proved_job(&world).await;
+    world.automine(false).await;
+    assert_eq!(run.drive(second).await.state, JobState::Broadcast);
+    // The block with the second gate and the one with the first job's transaction.
+    let _: Value = world.rpc("anvil_dropAllTransactions", ()).await;
+    let _: Value = world.rpc("anvil_rollback", (2u64,)).await;
+    world.automine(true).await;
+    world.new_gate().await;
+
+    for _ in 0..200 {
+        let states = [run.drive(first).await.state, run.drive(second).await.state];
+        if states == [JobState::Confirmed; 2] {
+            break;
+        }
+        world.mine(1).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(run.told().iter().any(|event| matches!(event, RelayEvent::Reorganised { .. })));
+    for (id, gate) in [(first, first_gate), (second, world.gate)] {
+        assert_eq!(run.journal.job(id).await.unwrap().state, JobState::Confirmed);
+        assert_eq!(world.read(gate, executedCall {}).await, U256::from(1));
+        assert_eq!(run.journal.attempts(id).await.unwrap().len(), 1, "the same bytes");
+    }
+    assert_eq!(world.nonce().await, 2);
 }

@@ -1,34 +1,12 @@
 //! What goes wrong between signing and confirmation.
 
-use alloy::consensus::{SignableTransaction, TxEip1559, TxEnvelope};
-use alloy::eips::eip2718::Encodable2718;
-use alloy::network::TxSignerSync;
-use alloy::primitives::TxKind;
-
 use super::*;
 use crate::error::RelayerError;
 use crate::event::Wait;
 use crate::journal::AttemptKind;
 
-const IMPATIENT: &str = "[fees]\nresubmit_seconds = 1";
-const PATIENT: &str = "[fees]\nresubmit_seconds = 600";
-
-/// Another program with the relayer's key.
-async fn foreign(world: &World, nonce: u64) -> B256 {
-    let mut transaction = TxEip1559 {
-        chain_id: 31_337,
-        nonce,
-        gas_limit: 21_000,
-        max_fee_per_gas: 50_000_000_000,
-        max_priority_fee_per_gas: 20_000_000_000,
-        to: TxKind::Call(Address::repeat_byte(0x77)),
-        value: U256::from(1),
-        ..TxEip1559::default()
-    };
-    let signature = world.key().sign_transaction_sync(&mut transaction).unwrap();
-    let raw = TxEnvelope::from(transaction.into_signed(signature)).encoded_2718();
-    *world.provider.send_raw_transaction(&raw).await.unwrap().tx_hash()
-}
+pub(super) const IMPATIENT: &str = "[fees]\nresubmit_seconds = 1";
+pub(super) const PATIENT: &str = "[fees]\nresubmit_seconds = 600";
 
 #[tokio::test]
 async fn a_transaction_that_is_not_mined_is_replaced_at_the_same_nonce_for_an_eighth_more() {
@@ -55,26 +33,6 @@ async fn a_transaction_that_is_not_mined_is_replaced_at_the_same_nonce_for_an_ei
 }
 
 #[tokio::test]
-async fn a_replacement_stops_at_the_fee_cap_and_the_transaction_stays() {
-    let world = World::new().await;
-    let probe = Run::open(&world.config(PATIENT), world.key()).await;
-    let id = probe.proved_job(&world).await;
-    world.automine(false).await;
-    probe.drive(id).await;
-    let offered = probe.journal.attempts(id).await.unwrap()[0].max_fee;
-    drop(probe);
-
-    let capped = format!("[fees]\nresubmit_seconds = 0\nmax_fee_per_gas = \"{offered} wei\"");
-    let mut run = Run::open(&world.config(&capped), world.key()).await;
-    assert_eq!(run.drive(id).await.state, JobState::Broadcast);
-    let told = run.told();
-    assert!(told.iter().any(|e| matches!(e, RelayEvent::Waiting { wait: Wait::GasPrice { .. }, .. })), "{told:?}");
-    assert_eq!(run.journal.attempts(id).await.unwrap().len(), 1);
-    world.mine(1).await;
-    run.until(id, JobState::Confirmed).await;
-}
-
-#[tokio::test]
 async fn a_transaction_that_fell_out_of_the_pool_is_sent_again() {
     let world = World::new().await;
     let run = Run::open(&world.config(PATIENT), world.key()).await;
@@ -87,40 +45,6 @@ async fn a_transaction_that_fell_out_of_the_pool_is_sent_again() {
     run.until(id, JobState::Confirmed).await;
     assert_eq!(run.journal.attempts(id).await.unwrap().len(), 1);
     assert_eq!(world.executed().await, 1);
-}
-
-#[tokio::test]
-async fn a_nonce_that_another_program_used_is_reported_and_the_job_takes_the_next() {
-    let world = World::new().await;
-    let mut run = Run::open(&world.config(PATIENT), world.key()).await;
-    let id = run.proved_job(&world).await;
-    world.automine(false).await;
-    run.drive(id).await;
-    let _: Value = world.rpc("anvil_dropAllTransactions", ()).await;
-    foreign(&world, 0).await;
-    world.mine(1).await;
-    world.automine(true).await;
-
-    assert_eq!(run.manager.run(id).await.unwrap().state, JobState::Confirmed);
-    assert!(run.told().contains(&RelayEvent::NonceTaken { job: id, nonce: 0 }));
-    let nonces: Vec<_> = run.journal.attempts(id).await.unwrap().iter().map(|a| a.nonce).collect();
-    assert_eq!(nonces, [0, 1]);
-    assert_eq!((world.executed().await, world.nonce().await), (1, 2));
-}
-
-#[tokio::test]
-async fn another_programs_waiting_transaction_is_reported_and_not_overwritten() {
-    let world = World::new().await;
-    let mut run = Run::open(&world.config(PATIENT), world.key()).await;
-    let id = run.proved_job(&world).await;
-    world.automine(false).await;
-    let theirs = foreign(&world, 0).await;
-    run.drive(id).await;
-    assert!(run.told().contains(&RelayEvent::UnknownPending { first_nonce: 0, count: 1 }));
-    world.mine(1).await;
-    run.until(id, JobState::Confirmed).await;
-    assert!(world.provider.get_transaction_receipt(theirs).await.unwrap().is_some());
-    assert_eq!((world.executed().await, world.nonce().await), (1, 2));
 }
 
 #[tokio::test]
@@ -195,45 +119,6 @@ async fn a_paused_contract_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_key_without_funds_is_named_and_nothing_is_sent_until_it_is_paid_up() {
-    let world = World::new().await;
-    let key = PrivateKeySigner::random();
-    let account = key.address();
-    let mut run = Run::open(&world.config(PATIENT), key).await;
-    let id = run.proved_job(&world).await;
-    assert_eq!(run.drive(id).await.state, JobState::Proved);
-    let told = run.told();
-    assert!(
-        matches!(&told[..], [RelayEvent::Waiting { wait: Wait::Funds { account: a, have, .. }, .. }]
-            if *a == account && have.is_zero()),
-        "{told:?}"
-    );
-    assert!(run.journal.attempts(id).await.unwrap().is_empty());
-    let _: Value = world.rpc("anvil_setBalance", (account, U256::from(10).pow(U256::from(18)))).await;
-    run.until(id, JobState::Confirmed).await;
-}
-
-#[tokio::test]
-async fn budgets_hold_a_transaction_back() {
-    let world = World::new().await;
-    for (fees, what) in [
-        ("[fees]\nmin_priority_fee = \"0 wei\"\nmax_fee_per_gas = \"1 wei\"", "max_fee_per_gas"),
-        ("[fees]\nmax_fee_per_transaction = \"1 gwei\"", "max_fee_per_transaction"),
-        ("[fees]\nmax_fee_per_transaction = \"1 gwei\"\nmax_fee_per_day = \"1 gwei\"", "max_fee_per_transaction"),
-    ] {
-        let mut run = Run::open(&world.config(fees), world.key()).await;
-        let id = JobId(match run.journal.jobs().await.unwrap().first() {
-            Some(job) => job.id.0,
-            None => run.proved_job(&world).await.0,
-        });
-        assert_eq!(run.drive(id).await.state, JobState::Proved);
-        let told: Vec<_> = run.told().iter().map(ToString::to_string).collect();
-        assert!(told[0].contains(what), "{told:?}");
-    }
-    assert_eq!(world.nonce().await, 0);
-}
-
-#[tokio::test]
 async fn a_proof_that_the_verifier_rejects_fails_before_anything_is_sent() {
     let world = World::new().await;
     let run = Run::open(&world.config(PATIENT), world.key()).await;
@@ -251,7 +136,7 @@ async fn a_proof_that_the_verifier_rejects_fails_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn a_dead_endpoint_is_passed_over_and_a_wrong_chain_is_not() {
+async fn a_dead_endpoint_is_passed_over_and_a_wrong_chain_ends_the_start() {
     let world = World::new().await;
     let live = world.anvil.endpoint();
     let store = world.folder.path().join("relayer.db");
@@ -261,12 +146,32 @@ async fn a_dead_endpoint_is_passed_over_and_a_wrong_chain_is_not() {
     run.until(id, JobState::Confirmed).await;
 
     let dead = config(&["http://user:s3cret@127.0.0.1:9/s3cret"], world.gate, &store, "");
-    let error = Chain::new(&dead).refresh().await.unwrap_err();
+    let (events, _) = unbounded_channel();
+    let error = Chain::new(&dead, events.clone()).refresh().await.unwrap_err();
     assert!(matches!(error, RelayerError::RpcUnreachable { tried: 1, .. }) && error.is_transient());
     assert!(!error.to_string().contains("s3cret"), "{error}");
 
     let mut other = config(&[&live], world.gate, &store, "");
     other.chain_id = 1;
-    let error = Chain::new(&other).refresh().await.unwrap_err();
+    let error = Chain::new(&other, events).wait_for_endpoint(Duration::ZERO).await.unwrap_err();
     assert!(matches!(error, RelayerError::WrongChain { want: 1, got: 31_337, .. }) && !error.is_transient());
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_written_for_a_time_is_waited_for() {
+    let world = World::new().await;
+    let run = Run::open(&world.config(PATIENT), world.key()).await;
+    let id = run.proved_job(&world).await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(world.config("").store);
+    let other = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    let mut held = other.acquire().await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *held).await.unwrap();
+    let head = run.chain.refresh().await.unwrap();
+    let job = run.journal.job(id).await.unwrap();
+    let error = run.manager.advance(&job, head).await.unwrap_err();
+    assert!(matches!(error, RelayerError::Journal { action: "write", .. }) && error.is_transient(), "{error}");
+    assert_eq!(world.nonce().await, 0);
+    sqlx::query("ROLLBACK").execute(&mut *held).await.unwrap();
+    assert_eq!(run.manager.run(id).await.unwrap().state, JobState::Confirmed);
+    assert_eq!((world.executed().await, world.nonce().await), (1, 1));
 }

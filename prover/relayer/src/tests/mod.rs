@@ -6,7 +6,12 @@
 mod child;
 mod edges;
 mod faults;
+mod fees;
 mod interfaces;
+mod keys;
+mod liar;
+mod lies;
+mod reverts;
 mod service;
 
 use std::path::{Path, PathBuf};
@@ -38,6 +43,7 @@ const MARKET: &str = include_str!("../../fixtures/RelayMarket.hex");
 sol! {
     function setEpochs(uint64 recorded, uint64 current) external;
     function setStart(uint256 start) external;
+    function setTickOffset(uint256 offset) external;
     function setPaused(bool paused) external;
     function executed() external view returns (uint256);
     function lastOutput() external view returns (int256);
@@ -108,14 +114,21 @@ impl World {
 
     /// A transaction of somebody else, mined at once.
     async fn admin(&self, to: Address, call: impl SolCall) {
-        let mut request =
-            crate::chain::request(Some(self.anvil.addresses()[1]), to, call.abi_encode().into(), U256::ZERO);
-        request.gas = Some(2_000_000);
-        let hash: B256 = self.rpc("eth_sendTransaction", (request,)).await;
+        let hash = self.post(to, call, None).await;
         if !self.rpc::<bool>("anvil_getAutomine", ()).await {
             self.mine(1).await;
         }
         self.mined(hash).await;
+    }
+
+    /// A transaction of somebody else, with the node's own tip where none (wei) is given.
+    async fn post(&self, to: Address, call: impl SolCall, tip: Option<u128>) -> B256 {
+        let mut request =
+            crate::chain::request(Some(self.anvil.addresses()[1]), to, call.abi_encode().into(), U256::ZERO);
+        request.gas = Some(2_000_000);
+        request.max_fee_per_gas = tip.map(|tip| 2 * tip);
+        request.max_priority_fee_per_gas = tip;
+        self.rpc("eth_sendTransaction", (request,)).await
     }
 
     /// The receipt of a transaction that succeeds; anvil mines a moment after it answers.
@@ -170,6 +183,12 @@ impl World {
             .timestamp
     }
 
+    /// The newest block's base fee, in wei.
+    async fn base_fee(&self) -> u128 {
+        let block = self.provider.get_block_by_number(alloy::eips::BlockNumberOrTag::Latest).await.unwrap().unwrap();
+        block.header.base_fee_per_gas.unwrap().into()
+    }
+
     /// Lets chain time pass.
     async fn pass(&self, seconds: u64) {
         let _: Value = self.rpc("evm_increaseTime", (U256::from(seconds),)).await;
@@ -186,7 +205,11 @@ impl World {
     }
 
     fn config(&self, extra: &str) -> RelayerConfig {
-        config(&[&self.anvil.endpoint()], self.gate, &self.folder.path().join("relayer.db"), extra)
+        self.config_at("relayer.db", extra)
+    }
+
+    fn config_at(&self, store: &str, extra: &str) -> RelayerConfig {
+        config(&[&self.anvil.endpoint()], self.gate, &self.folder.path().join(store), extra)
     }
 
     /// The newest epoch's statement as the journal takes it.
@@ -210,7 +233,7 @@ impl World {
     async fn calldata(&self) -> Bytes {
         let (key, inputs, _) = self.statement().await;
         let outputs = vec![alloy::primitives::I256::ONE, alloy::primitives::I256::try_from(-5).unwrap()];
-        let proof = B256::from(inputs.context).to_vec().into();
+        let proof = (inputs.context, inputs.input_words[0]).abi_encode().into();
         InferenceGate::submitInferenceCall { epoch: key.epoch, outputs, proof }.abi_encode().into()
     }
 }
@@ -236,9 +259,9 @@ struct Run {
 
 impl Run {
     async fn open(config: &RelayerConfig, key: PrivateKeySigner) -> Self {
-        let chain = Arc::new(Chain::new(config));
-        let journal = Arc::new(Journal::open(&config.store).await.unwrap());
         let (sender, events) = unbounded_channel();
+        let chain = Arc::new(Chain::new(config, sender.clone()));
+        let journal = Arc::new(Journal::open(&config.store).await.unwrap());
         let manager = TransactionManager::new(config, Arc::clone(&chain), Arc::clone(&journal), key, sender);
         Self { chain, journal, manager, events }
     }

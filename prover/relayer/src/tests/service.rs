@@ -15,14 +15,14 @@ use crate::service::{Relayer, Stopper};
 
 /// Proves as the market's verifier wants it: the proof is the context.
 #[derive(Default)]
-struct TestProver {
+pub(super) struct TestProver {
     /// How many proofs fail before one succeeds.
-    failures: AtomicUsize,
+    pub(super) failures: AtomicUsize,
     /// Epochs whose proof never ends.
-    endless: Vec<u64>,
+    pub(super) endless: Vec<u64>,
     /// What is added to the context.
-    twist: u64,
-    seen: Arc<Mutex<Vec<ProofJob>>>,
+    pub(super) twist: u64,
+    pub(super) seen: Arc<Mutex<Vec<ProofJob>>>,
 }
 
 impl JobProver for TestProver {
@@ -40,25 +40,30 @@ impl JobProver for TestProver {
         let context = job.context + U256::from(self.twist);
         let mut instances = vec![context];
         instances.extend(inputs.iter().chain(&outputs).map(word));
-        Ok(ProvedInference { instances, proof: B256::from(context).to_vec().into() })
+        let proof = (context, instances[1]).abi_encode().into();
+        Ok(ProvedInference { instances, proof })
     }
 }
 
-struct Service {
+pub(super) struct Service {
     stopper: Stopper,
     task: JoinHandle<Result<(), RelayerError>>,
     events: UnboundedReceiver<RelayEvent>,
 }
 
 impl Service {
-    async fn start(world: &World, extra: &str, prover: TestProver) -> Self {
+    pub(super) async fn start(world: &World, extra: &str, prover: TestProver) -> Self {
+        Self::start_with(world, world.config(extra), prover).await
+    }
+
+    pub(super) async fn start_with(world: &World, config: RelayerConfig, prover: TestProver) -> Self {
         let (sender, events): (UnboundedSender<_>, _) = unbounded_channel();
-        let relayer = Relayer::start(world.config(extra), world.key(), prover, sender).await.unwrap();
+        let relayer = Relayer::start(config, world.key(), prover, sender).await.unwrap();
         Self { stopper: relayer.stopper(), task: tokio::spawn(relayer.run()), events }
     }
 
     /// The first event that fits, with all before it; fails after a time that is long enough.
-    async fn wait_for(&mut self, fits: impl Fn(&RelayEvent) -> bool) -> RelayEvent {
+    pub(super) async fn wait_for(&mut self, fits: impl Fn(&RelayEvent) -> bool) -> RelayEvent {
         let mut seen = Vec::new();
         let end = tokio::time::Instant::now() + Duration::from_secs(60);
         while let Ok(Some(event)) = tokio::time::timeout_at(end, self.events.recv()).await {
@@ -70,14 +75,14 @@ impl Service {
         panic!("the event did not come; those before: {seen:#?}");
     }
 
-    async fn finished(&mut self) -> (JobState, Option<String>) {
+    pub(super) async fn finished(&mut self) -> (JobState, Option<String>) {
         match self.wait_for(|event| matches!(event, RelayEvent::Finished { .. })).await {
             RelayEvent::Finished { state, reason, .. } => (state, reason),
             other => panic!("{other:?}"),
         }
     }
 
-    async fn stop(mut self) -> Vec<RelayEvent> {
+    pub(super) async fn stop(mut self) -> Vec<RelayEvent> {
         self.stopper.stop();
         (&mut self.task).await.unwrap().unwrap();
         std::iter::from_fn(|| self.events.try_recv().ok()).collect()
@@ -134,6 +139,15 @@ async fn a_prover_that_dies_once_is_tried_again_and_one_that_always_dies_fails_t
     assert_eq!((state, reason.as_deref()), (JobState::Failed, Some("the prover failed (signal 9): killed")));
     service.stop().await;
     assert_eq!(world.executed().await, 0);
+
+    let journal = Journal::open(&world.config("").store).await.unwrap();
+    let failed = journal.jobs().await.unwrap()[0].id;
+    assert_eq!(journal.retry(failed).await.unwrap().state, JobState::Queued);
+    drop(journal);
+    let once = TestProver { failures: AtomicUsize::new(1), ..TestProver::default() };
+    let mut service = Service::start(&world, "", once).await;
+    assert_eq!(service.finished().await, (JobState::Confirmed, None), "a retry has all tries again");
+    service.stop().await;
 }
 
 #[tokio::test]

@@ -3,26 +3,29 @@
 //! It owns the key's nonces. A nonce is set aside in the journal before anything is signed with it,
 //! a signed transaction is in the journal before any node sees it, and a job that has a nonce keeps
 //! it: whatever happens, its transaction is sent again as the same bytes or replaced at the same
-//! nonce. Only when the chain itself shows that another program used the nonce is a new one taken.
+//! nonce. Only when the chain itself shows that another program used the nonce, or that the
+//! transaction was mined and reverted for a reason that may pass, is a new one taken.
 //!
 //! One transaction is in flight at a time; the next is sent when it is in a block.
 
 mod fees;
+mod offer;
+mod pool;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use alloy::consensus::{SignableTransaction, TxEip1559, TxEnvelope};
-use alloy::eips::eip2718::Encodable2718;
-use alloy::network::TxSignerSync;
-use alloy::primitives::{Address, Bytes, TxKind, U256};
-use alloy::rpc::types::{TransactionReceipt, TransactionRequest};
+use alloy::eips::BlockId;
+use alloy::primitives::{Address, B256, Bytes, U256};
+use alloy::rpc::types::TransactionReceipt;
 use alloy::signers::local::PrivateKeySigner;
 use tokio::sync::mpsc::UnboundedSender;
 
-use self::fees::{Fees, Urgency, check_budget};
-use crate::chain::{Chain, Head, Sent, request};
+use self::fees::{Fees, Limits, check_budget};
+use self::offer::{NoQuote, Quote};
+use self::pool::Standing;
+use crate::chain::{Chain, Head, request};
 use crate::config::{FeeConfig, RelayerConfig};
 use crate::error::RelayerError;
 use crate::event::{RelayEvent, Reporter, Wait};
@@ -31,12 +34,10 @@ use crate::revert::{Revert, RevertMeaning};
 
 /// Gas of a plain transfer, which a cancellation is.
 const TRANSFER_GAS: u64 = 21_000;
-/// Share of the gas estimate that is added to it: state changes between estimate and inclusion.
-const GAS_MARGIN_PERCENT: u64 = 25;
 /// Polling intervals for which a nonce must be used without a receipt before it counts as taken.
 const GRACE_POLLS: u32 = 2;
-/// The day of the daily budget (seconds).
-const DAY: u64 = 86_400;
+/// Transactions of a job that may be mined and revert before it fails. Each one is paid for.
+const MOST_REVERTS: usize = 3;
 
 /// What a look at a job came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,18 +71,8 @@ pub struct TransactionManager {
     told: Mutex<HashMap<JobId, Wait>>,
     /// Since when a job's nonce is counted as mined without a receipt.
     unexplained: Mutex<HashMap<JobId, Instant>>,
-}
-
-/// What a new transaction would cost.
-struct Quote {
-    gas_limit: u64,
-    fees: Fees,
-}
-
-/// Why there is no quote.
-enum NoQuote {
-    Reverted(Revert),
-    Wait(Wait),
+    /// Transactions that a node took. A restart forgets them and asks the nodes again.
+    accepted: Mutex<HashSet<B256>>,
 }
 
 impl TransactionManager {
@@ -106,6 +97,7 @@ impl TransactionManager {
             reporter: Reporter::new(events),
             told: Mutex::new(HashMap::new()),
             unexplained: Mutex::new(HashMap::new()),
+            accepted: Mutex::new(HashSet::new()),
         }
     }
 
@@ -171,6 +163,12 @@ impl TransactionManager {
         Ok(progress)
     }
 
+    /// Runs a call of the job's contract from the key's account without sending it. The inner error is
+    /// its revert.
+    pub(crate) async fn simulate(&self, job: &JobRecord, calldata: Bytes) -> Result<Result<(), Revert>, RelayerError> {
+        self.chain.simulate(&request(Some(self.sender()), job.key.consumer, calldata, U256::ZERO)).await
+    }
+
     /// Ends a job.
     pub(crate) async fn finish(
         &self,
@@ -218,19 +216,6 @@ impl TransactionManager {
         Ok(Progress::advanced(self.journal.record(job.id, &step).await?))
     }
 
-    /// The first nonce that neither the chain, nor its pool, nor the journal has used.
-    async fn free_nonce(&self) -> Result<u64, RelayerError> {
-        let account = self.sender();
-        let counts = self.chain.counts(account).await?;
-        let journal = self.journal.last_mined_nonce(account).await?.map_or(0, |nonce| nonce + 1);
-        let known = counts.latest.max(journal);
-        if counts.pending > known {
-            // Nothing of the journal's own is in flight here, so these are another program's.
-            self.reporter.tell(RelayEvent::UnknownPending { first_nonce: known, count: counts.pending - known });
-        }
-        Ok(known.max(counts.pending))
-    }
-
     /// `Intent`: signs with the nonce that is set aside.
     async fn sign_first(&self, job: &JobRecord, head: Head) -> Result<Progress, RelayerError> {
         let Some(nonce) = job.nonce else {
@@ -239,7 +224,7 @@ impl TransactionManager {
         if is_late(job, head) {
             return self.expire(job).await;
         }
-        if self.chain.counts(self.sender()).await?.latest > nonce {
+        if self.chain.fewest_mined(self.sender(), BlockId::latest()).await? > nonce {
             self.reporter.tell(RelayEvent::NonceTaken { job: job.id, nonce });
             return self.release(job, "another program used the nonce").await;
         }
@@ -257,8 +242,8 @@ impl TransactionManager {
     async fn broadcast(&self, job: &JobRecord) -> Result<Progress, RelayerError> {
         let next = self.journal.record(job.id, &Step::Broadcast).await?;
         let attempts = self.current_attempts(job).await?;
-        if let Some(newest) = attempts.last() {
-            self.send(job, newest, attempts.len()).await?;
+        if self.standing(&attempts).await? != Standing::Another {
+            self.give(job, &attempts).await?;
         }
         Ok(Progress::advanced(next))
     }
@@ -270,7 +255,7 @@ impl TransactionManager {
         };
         // The count comes first: receipts that are asked for later can only know more.
         let deep = head.number.saturating_sub(self.confirmations - 1);
-        let settled = self.chain.count_at(self.sender(), deep).await?;
+        let settled = self.chain.fewest_mined(self.sender(), BlockId::number(deep)).await?;
         if let Some((attempt, receipt)) = self.receipt(job).await? {
             return self.mine(job, &attempt, &receipt).await;
         }
@@ -293,11 +278,21 @@ impl TransactionManager {
             return self.release(job, "the journal holds no transaction").await;
         };
         let cancel_is_due = job.closing.is_some() && newest.kind == AttemptKind::Submit;
-        if cancel_is_due || now() >= newest.signed_at.saturating_add(self.fees.resubmit_seconds.get()) {
-            return self.replace(job, newest, attempts.len(), head).await;
+        match self.standing(&attempts).await? {
+            // Paying more would outbid it.
+            Standing::Another => return Ok(Progress::Waiting(Wait::Nonce { nonce })),
+            // Nor is anything replaced that no node would take because of another transaction.
+            Standing::Unseen if !cancel_is_due => {
+                if let Some(wait) = self.give(job, &attempts).await? {
+                    return Ok(Progress::Waiting(wait));
+                }
+            }
+            Standing::Unseen | Standing::Ours => {}
         }
-        self.resend_if_lost(job, newest, attempts.len()).await?;
-        Ok(Progress::Waiting(Wait::Block))
+        if cancel_is_due || now() >= newest.signed_at.saturating_add(self.fees.resubmit_seconds.get()) {
+            return self.replace(job, &attempts, newest, head).await;
+        }
+        Ok(Progress::Waiting(self.resend_if_lost(job, &attempts, newest).await?.unwrap_or(Wait::Block)))
     }
 
     /// Whether a nonce has been counted as mined without a receipt of ours for long enough to be
@@ -320,8 +315,8 @@ impl TransactionManager {
     async fn replace(
         &self,
         job: &JobRecord,
+        attempts: &[Attempt],
         newest: &Attempt,
-        count: usize,
         head: Head,
     ) -> Result<Progress, RelayerError> {
         let kind = if job.closing.is_some() { AttemptKind::Cancel } else { AttemptKind::Submit };
@@ -336,7 +331,7 @@ impl TransactionManager {
                 RevertMeaning::TooLate => self.close(job, JobState::Expired, reason).await,
                 RevertMeaning::Refused => self.close(job, JobState::Failed, reason).await,
                 RevertMeaning::NotNow => {
-                    self.resend_if_lost(job, newest, count).await?;
+                    self.resend_if_lost(job, attempts, newest).await?;
                     Ok(Progress::Waiting(Wait::Contract { revert: revert.to_string() }))
                 }
             };
@@ -347,8 +342,9 @@ impl TransactionManager {
         };
         let old = Fees { max_fee: newest.max_fee, priority_fee: newest.priority_fee };
         let spent = self.spent().await?;
-        let raised = Fees::suggest(&self.chain.fee_history().await?, &self.fees, self.urgency(job, head))
-            .and_then(|fresh| old.replacement(fresh, &self.fees))
+        let limits = Limits::of(&self.fees, kind);
+        let raised = Fees::suggest(&self.chain.fee_history().await?, limits, self.urgency(job, head))
+            .and_then(|fresh| old.replacement(fresh, limits))
             .and_then(|fees| check_budget(fees.cost(gas_limit), spent, &self.fees).map(|()| fees));
         match raised {
             Ok(fees) => {
@@ -356,7 +352,7 @@ impl TransactionManager {
                 Ok(Progress::advanced(self.journal.record(job.id, &Step::Sign(attempt)).await?))
             }
             Err(wait) => {
-                self.resend_if_lost(job, newest, count).await?;
+                self.resend_if_lost(job, attempts, newest).await?;
                 Ok(Progress::Waiting(wait))
             }
         }
@@ -380,7 +376,7 @@ impl TransactionManager {
             (AttemptKind::Submit, true) => {
                 Ok(Progress::advanced(self.finish(job.id, JobState::Confirmed, None).await?))
             }
-            (AttemptKind::Submit, false) => self.failed_on_chain(job).await,
+            (AttemptKind::Submit, false) => self.failed_on_chain(job, head).await,
             (AttemptKind::Cancel, _) => {
                 let (end, reason) =
                     job.closing.clone().unwrap_or((JobState::Failed, "its nonce was cancelled".to_owned()));
@@ -389,21 +385,35 @@ impl TransactionManager {
         }
     }
 
-    /// Ends a job whose transaction was mined and reverted. Why is not on chain; the same call now
-    /// most likely reverts for the same reason.
-    async fn failed_on_chain(&self, job: &JobRecord) -> Result<Progress, RelayerError> {
+    /// What becomes of a job whose transaction was mined and reverted. Why is not on chain; the same
+    /// call now most likely reverts for the same reason. One that may pass, or has passed, such as a
+    /// price that moved before the transaction was included, does not end the job.
+    async fn failed_on_chain(&self, job: &JobRecord, head: Head) -> Result<Progress, RelayerError> {
         let (end, why) = match self.chain.simulate(&self.request(job)).await? {
-            Ok(()) => (JobState::Failed, "for a reason that no longer holds; retry it".to_owned()),
+            Ok(()) => (None, "for a reason that no longer holds".to_owned()),
             Err(revert) => (
                 match revert.meaning() {
-                    RevertMeaning::AlreadyDone => JobState::Superseded,
-                    RevertMeaning::TooLate => JobState::Expired,
-                    RevertMeaning::NotNow | RevertMeaning::Refused => JobState::Failed,
+                    RevertMeaning::AlreadyDone => Some(JobState::Superseded),
+                    RevertMeaning::TooLate => Some(JobState::Expired),
+                    RevertMeaning::Refused => Some(JobState::Failed),
+                    RevertMeaning::NotNow => None,
                 },
                 format!("most likely with {revert}"),
             ),
         };
-        self.end(job, end, format!("its transaction was mined and reverted, {why}")).await
+        let reason = format!("its transaction was mined and reverted, {why}");
+        if let Some(end) = end {
+            return self.end(job, end, reason).await;
+        }
+        if is_late(job, head) {
+            return self.end(job, JobState::Expired, reason).await;
+        }
+        let attempts = self.journal.attempts(job.id).await?;
+        let mined = attempts.iter().filter(|a| a.kind == AttemptKind::Submit && a.fee_paid.is_some()).count();
+        if mined >= MOST_REVERTS {
+            return self.end(job, JobState::Failed, format!("{reason}, the last of {mined}")).await;
+        }
+        self.release(job, &reason).await
     }
 
     async fn mine(
@@ -446,123 +456,6 @@ impl TransactionManager {
 
     async fn release(&self, job: &JobRecord, why: &str) -> Result<Progress, RelayerError> {
         Ok(Progress::advanced(self.journal.record(job.id, &Step::Release { why: why.to_owned() }).await?))
-    }
-
-    /// Gas, fees and budget of the job's transaction on the newest state.
-    async fn quote(
-        &self,
-        job: &JobRecord,
-        request: &TransactionRequest,
-        head: Head,
-    ) -> Result<Result<Quote, NoQuote>, RelayerError> {
-        let gas = match self.chain.estimate_gas(request).await? {
-            Ok(gas) => gas,
-            Err(revert) => return Ok(Err(NoQuote::Reverted(revert))),
-        };
-        let gas_limit = gas.saturating_add(gas.saturating_mul(GAS_MARGIN_PERCENT) / 100);
-        let spent = self.spent().await?;
-        let history = self.chain.fee_history().await?;
-        let fees = Fees::suggest(&history, &self.fees, self.urgency(job, head))
-            .and_then(|fees| check_budget(fees.cost(gas_limit), spent, &self.fees).map(|()| fees));
-        Ok(fees.map(|fees| Quote { gas_limit, fees }).map_err(NoQuote::Wait))
-    }
-
-    async fn spent(&self) -> Result<u128, RelayerError> {
-        self.journal.fees_since(now().saturating_sub(DAY)).await
-    }
-
-    fn urgency(&self, job: &JobRecord, head: Head) -> Urgency {
-        let soon = head.timestamp.saturating_add(self.fees.urgent_seconds.get());
-        if job.deadline.is_some_and(|deadline| deadline < soon) { Urgency::High } else { Urgency::Normal }
-    }
-
-    fn request(&self, job: &JobRecord) -> TransactionRequest {
-        let calldata = job.calldata.clone().unwrap_or_default();
-        request(Some(self.sender()), job.key.consumer, calldata, U256::ZERO)
-    }
-
-    fn sign(&self, job: &JobRecord, nonce: u64, kind: AttemptKind, quote: &Quote) -> Result<Attempt, RelayerError> {
-        let (to, input) = match kind {
-            AttemptKind::Submit => (job.key.consumer, job.calldata.clone().unwrap_or_default()),
-            AttemptKind::Cancel => (self.sender(), Bytes::new()),
-        };
-        let mut transaction = TxEip1559 {
-            chain_id: self.chain.chain_id(),
-            nonce,
-            gas_limit: quote.gas_limit,
-            max_fee_per_gas: quote.fees.max_fee,
-            max_priority_fee_per_gas: quote.fees.priority_fee,
-            to: TxKind::Call(to),
-            value: U256::ZERO,
-            access_list: Default::default(),
-            input,
-        };
-        let signature = self
-            .signer
-            .sign_transaction_sync(&mut transaction)
-            .map_err(|error| RelayerError::Signing { job: job.id, problem: error.to_string() })?;
-        let signed = transaction.into_signed(signature);
-        let hash = *signed.hash();
-        Ok(Attempt {
-            hash,
-            nonce,
-            kind,
-            raw: TxEnvelope::from(signed).encoded_2718().into(),
-            gas_limit: quote.gas_limit,
-            max_fee: quote.fees.max_fee,
-            priority_fee: quote.fees.priority_fee,
-            signed_at: now(),
-            fee_paid: None,
-        })
-    }
-
-    async fn send(&self, job: &JobRecord, attempt: &Attempt, count: usize) -> Result<(), RelayerError> {
-        let problem = match self.chain.send(&attempt.raw).await? {
-            Sent::Accepted => {
-                self.reporter.tell(RelayEvent::Sent {
-                    job: job.id,
-                    hash: attempt.hash,
-                    nonce: attempt.nonce,
-                    max_fee: attempt.max_fee,
-                    attempt: count,
-                });
-                return Ok(());
-            }
-            // Which of the job's transactions it was, or whose, the next look tells.
-            Sent::NonceUsed => return Ok(()),
-            Sent::Underpriced => "another transaction of this nonce pays more".to_owned(),
-            Sent::NoFunds => "the account cannot pay for it; send it funds".to_owned(),
-            Sent::Refused(words) => words,
-        };
-        self.reporter.tell(RelayEvent::NotAccepted { job: job.id, hash: attempt.hash, problem });
-        Ok(())
-    }
-
-    /// Sends the same bytes again where the nodes do not have them: after a restart, or when they
-    /// fell out of the pool.
-    async fn resend_if_lost(&self, job: &JobRecord, attempt: &Attempt, count: usize) -> Result<(), RelayerError> {
-        if self.chain.knows(attempt.hash).await? { Ok(()) } else { self.send(job, attempt, count).await }
-    }
-
-    /// Transactions that were signed at the nonce that the job holds.
-    async fn current_attempts(&self, job: &JobRecord) -> Result<Vec<Attempt>, RelayerError> {
-        let mut attempts = self.journal.attempts(job.id).await?;
-        attempts.retain(|attempt| Some(attempt.nonce) == job.nonce);
-        Ok(attempts)
-    }
-
-    /// The mined one of the job's transactions: of those at its nonce any, of earlier ones only one
-    /// that executed the job.
-    async fn receipt(&self, job: &JobRecord) -> Result<Option<(Attempt, TransactionReceipt)>, RelayerError> {
-        for attempt in self.journal.attempts(job.id).await?.into_iter().rev() {
-            if let Some(receipt) = self.chain.receipt(attempt.hash).await?
-                && receipt.block_number.is_some()
-                && (Some(attempt.nonce) == job.nonce || (attempt.kind == AttemptKind::Submit && receipt.status()))
-            {
-                return Ok(Some((attempt, receipt)));
-            }
-        }
-        Ok(None)
     }
 
     fn tell(&self, job: JobId, progress: &Progress) {
