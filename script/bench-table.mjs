@@ -1,9 +1,9 @@
-// The benchmark's record and its table.
+// The benchmark's record and its tables.
 //
-// node script/bench-table.mjs --record REPORT COMMAND   prints the record of a `vouch bench --json` report
-// node script/bench-table.mjs RECORD                    prints a record as a Markdown table
+// node script/bench-table.mjs --record COMMAND REPORT...   prints the record of `vouch bench --json` reports
+// node script/bench-table.mjs RECORD                       prints a record as Markdown, a table a report
 //
-// A record is the report with the `command` and the `machine` that made it.
+// A record is the reports with the `command` and the `machine` that made them.
 import { readFileSync } from 'node:fs';
 import { arch, cpus, totalmem, type } from 'node:os';
 
@@ -14,6 +14,10 @@ const COLUMNS = [
     ['model', 'model', String],
     ['parameters', 'params', (v) => whole.format(v)],
     ['rows', 'k', (v) => `2^${v}`],
+    ['advice', 'advice_columns', String],
+    ['fixed', 'fixed_columns', String],
+    ['permutation', 'permutation_columns', String],
+    ['cells', 'cells', (v) => whole.format(v)],
     ['prove, s', 'prove_seconds', (v) => v.toFixed(2)],
     ['whole process, s', 'process_seconds', (v) => v.toFixed(2)],
     ['peak memory, MB', 'peak_memory_bytes', (v) => whole.format(v / 1e6)],
@@ -34,27 +38,30 @@ function field(object, key, of) {
     return value;
 }
 
+/** A report, or a record's reports, without a model that failed. */
 function read(file) {
-    const report = JSON.parse(readFileSync(file, 'utf8'));
-    const rows = field(report, 'rows', file);
-    if (!Array.isArray(rows) || rows.length === 0) fail(`${file} has no row`);
-    for (const { model, error } of field(report, 'failures', file)) fail(`${model} failed: ${error?.message}`);
-    return report;
+    const content = JSON.parse(readFileSync(file, 'utf8'));
+    for (const report of content.reports ?? [content]) {
+        const rows = field(report, 'rows', file);
+        if (!Array.isArray(rows) || rows.length === 0) fail(`${file} has no row`);
+        for (const { model, error } of field(report, 'failures', file)) fail(`${model} failed: ${error?.message}`);
+    }
+    return content;
 }
 
-function record(file, command) {
+function record(command, files) {
     const memory = Math.round(totalmem() / 2 ** 30);
     const machine = `${cpus().length} cores (${cpus()[0].model.trim()}), ${memory} GiB, ${type()} ${arch()}`;
-    return JSON.stringify({ command, machine, ...read(file) }, null, 1);
+    return JSON.stringify({ command, machine, reports: files.map(read) }, null, 1);
 }
 
-function table(file) {
-    const report = read(file);
+function table(report, file) {
     const row = (cells) => `| ${cells.join(' | ')} |`;
-    const runs = field(report, 'runs', file);
+    const weights = field(report, 'public_weights', file)
+        ? 'Weights public, in the verifying key:'
+        : 'Weights private, hidden and not bound by the verifying key:';
     return [
-        `\`${field(report, 'command', file)}\` on ${field(report, 'machine', file)}. Times are medians of ${runs} proofs;`,
-        'gas is that of the whole transaction; the whole process includes loading the keys; weights are public.',
+        weights,
         '',
         row(COLUMNS.map(([title]) => title)),
         row(COLUMNS.map(([, key]) => (key === 'model' ? '---' : '---:'))),
@@ -62,11 +69,22 @@ function table(file) {
     ].join('\n');
 }
 
+function tables(file) {
+    const content = read(file);
+    const reports = field(content, 'reports', file);
+    const introduction = [
+        `\`${field(content, 'command', file)}\` on ${field(content, 'machine', file)}. Times are medians of`,
+        `${field(reports[0], 'runs', file)} proofs; the whole process includes loading the keys; gas is that of the whole`,
+        'transaction.',
+    ].join('\n');
+    return [introduction, ...reports.map((report) => table(report, file))].join('\n\n');
+}
+
 const arguments_ = process.argv.slice(2);
-if (arguments_[0] === '--record' && arguments_.length === 3) {
-    process.stdout.write(`${record(arguments_[1], arguments_[2])}\n`);
+if (arguments_[0] === '--record' && arguments_.length >= 3) {
+    process.stdout.write(`${record(arguments_[1], arguments_.slice(2))}\n`);
 } else if (arguments_.length === 1) {
-    process.stdout.write(`${table(arguments_[0])}\n`);
+    process.stdout.write(`${tables(arguments_[0])}\n`);
 } else {
-    fail('give a record, or --record, a report and the command that made it');
+    fail('give a record, or --record, the command and the reports that it made');
 }

@@ -139,7 +139,11 @@ impl ModelDir {
 
     /// Reads the powers of tau that the keys were made with.
     pub(crate) fn load_powers(&self, key: &VerifyingKey) -> Result<Srs, Failure> {
-        Ok(Srs::load(&self.powers(), Some(key.srs()))?)
+        let powers = Srs::load(&self.powers(), Some(key.srs()))?;
+        if powers.verify_g2() == key.verify_g2() {
+            return Ok(powers);
+        }
+        Err(Failure::malformed(&self.powers(), &"the keys rest on another setup; run `vouch setup` again"))
     }
 
     /// Reads the proving key of `model`.
@@ -154,8 +158,8 @@ impl ModelDir {
         Ok(VerifyingKey::load::<ModelCircuit>(&self.verifying_key(), model.digest, model.plan.shape.clone())?)
     }
 
-    /// Reads the compiled verifier of `model`.
-    pub(crate) fn load_verifier(&self, model: &Model) -> Result<VerifierFile, Failure> {
+    /// Reads the compiled verifier of `model` and `key`.
+    pub(crate) fn load_verifier(&self, model: &Model, key: &VerifyingKey) -> Result<VerifierFile, Failure> {
         let path = self.verifier();
         self.require_setup(&path)?;
         let file: VerifierFile =
@@ -165,6 +169,10 @@ impl ModelDir {
         }
         if file.model_digest != model.digest {
             return Err(Failure::malformed(&path, &"it was made for another model"));
+        }
+        // A setup that was interrupted between its files leaves such a pair.
+        if (&file.vk_digest, &file.srs_digest) != (&key.digest().to_string(), &key.srs().to_string()) {
+            return Err(Failure::malformed(&path, &"it was made for another verifying key; run `vouch setup` again"));
         }
         Ok(file)
     }
@@ -205,6 +213,11 @@ impl VerifierFile {
             creation: format!("0x{}", hex::encode(&compiled.creation)),
             abi: compiled.abi.clone(),
         }
+    }
+
+    /// Creation bytecode, as bytes; `dir` is the folder that the file is in.
+    pub(crate) fn creation_code(&self, dir: &ModelDir) -> Result<Vec<u8>, Failure> {
+        hex::decode(self.creation.trim_start_matches("0x")).map_err(|error| Failure::malformed(&dir.verifier(), &error))
     }
 }
 

@@ -86,6 +86,7 @@ impl Bench {
             report.line(format!("failed: {} ({})", failure["model"], failure["error"]["message"]));
         }
         report.set("rows", &rows).set("failures", &failures).set("runs", self.runs);
+        report.set("public_weights", self.public_weights);
         Ok(report)
     }
 

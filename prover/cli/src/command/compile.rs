@@ -14,6 +14,7 @@ use vouch_graph::{
     quantise::{QuantiseOptions, quantise},
     report::{Report as Accuracy, report as accuracy},
 };
+use vouch_proof::LogRows;
 
 use crate::{
     failure::Failure,
@@ -106,6 +107,9 @@ impl Source {
             Placement::Public => WeightPlacement::Public,
             Placement::Private => WeightPlacement::Private,
         };
+        if let Some(k) = self.k {
+            LogRows::new(k)?;
+        }
         let plan = CircuitPlan::choose(&graph, &PlanOptions { weights, k: self.k })?;
         Ok(Compiled { float, graph, plan, samples })
     }
@@ -139,6 +143,17 @@ impl Compile {
     }
 
     fn refuse_inaccurate(&self, accuracy: &Accuracy) -> Result<(), Failure> {
+        let promised = self.max_error.is_some() || self.min_agreement.is_some();
+        if promised && accuracy.refused > 0 {
+            return Err(Failure::new(
+                "samples_refused",
+                format!(
+                    "{} samples are outside the calibrated ranges, so nothing is known of their error",
+                    accuracy.refused
+                ),
+                "calibrate on data of the range that is really used, or raise --headroom",
+            ));
+        }
         if let Some(limit) = self.max_error.filter(|limit| accuracy.max_abs_error > *limit) {
             return Err(Failure::new(
                 "too_inaccurate",
@@ -185,6 +200,9 @@ pub(crate) fn describe(report: &mut Report, compiled: &Compiled, accuracy: &Accu
                 accuracy.max_abs_error, accuracy.mean_abs_error, accuracy.samples
             ),
         );
+    if accuracy.refused > 0 {
+        report.row("refused", format!("{} samples outside the calibrated ranges", accuracy.refused));
+    }
     if let Some(agreement) = accuracy.argmax_agreement {
         report.row("same arg-max", format!("{:.2} %", 100.0 * agreement));
     }
@@ -208,6 +226,7 @@ pub(crate) fn describe(report: &mut Report, compiled: &Compiled, accuracy: &Accu
         .set("max_abs_error", accuracy.max_abs_error)
         .set("mean_abs_error", accuracy.mean_abs_error)
         .set("argmax_agreement", accuracy.argmax_agreement)
+        .set("refused_samples", accuracy.refused)
         .set("predicted", plan.predicted);
 }
 

@@ -1,59 +1,35 @@
 use std::path::PathBuf;
 
 use alloy::{
+    contract,
     network::TransactionBuilder,
     primitives::{Address, B256, U256, keccak256},
     providers::{Provider, ProviderBuilder},
     rpc::types::TransactionRequest,
     signers::local::PrivateKeySigner,
-    transports::http::reqwest::Url,
 };
 use clap::Args;
 use vouch_circuit::WeightPlacement;
 use vouch_graph::int::Visibility;
+use vouch_proof::{
+    VerifyingKey,
+    srs::{INSECURE, Provenance},
+};
+use vouch_relayer::{
+    Revert, RpcUrl,
+    contracts::ModelRegistry::{
+        ModelCommitment, ModelRegistered, ModelRegistryInstance, OutputSchema, VerifierBinding,
+    },
+    is_development_chain,
+};
+use vouch_solidity::{Compiled, compile};
 
-use super::relay::runtime;
+use super::{doctor::solc_path, relay::runtime, setup::verifier_source};
 use crate::{
     failure::Failure,
-    model_dir::{Model, ModelDir, VerifierFile},
+    model_dir::{Model, ModelDir},
     report::{Report, count},
 };
-
-/// Chains on which a verifier may rest on a setup whose secret is known.
-const DEVELOPMENT_CHAINS: [u64; 2] = [1_337, 31_337];
-
-alloy::sol! {
-    struct ModelCommitment {
-        bytes32 modelHash;
-        bytes32 circuitHash;
-        bytes32 vkHash;
-        bytes4 proofSystemId;
-        string uri;
-    }
-
-    struct OutputSchema {
-        uint32 count;
-        uint8 bits;
-        uint8 perWord;
-        int8 exponent;
-        int64 minimum;
-        int64 maximum;
-    }
-
-    struct VerifierBinding {
-        address verifier;
-        uint32 inputWords;
-        bool inputsArePublic;
-        OutputSchema output;
-    }
-
-    #[sol(rpc)]
-    interface IModelRegistry {
-        event ModelRegistered(uint256 indexed modelId, address indexed owner, ModelCommitment commitment);
-        function PROOF_SYSTEM_ID() external view returns (bytes4);
-        function registerModelWithVerifier(ModelCommitment calldata commitment, VerifierBinding calldata binding) external returns (uint256 modelId);
-    }
-}
 
 /// Deploy a model's verifier and register the model.
 #[derive(Debug, Args)]
@@ -62,7 +38,7 @@ pub(crate) struct Deploy {
     dir: PathBuf,
     /// Where the chain listens.
     #[arg(long)]
-    rpc_url: Url,
+    rpc_url: RpcUrl,
     /// Environment variable that holds the key which pays.
     #[arg(long, default_value = "VOUCH_DEPLOYER_KEY")]
     key_env: String,
@@ -78,13 +54,17 @@ pub(crate) struct Deploy {
     /// Deploy the verifier of a model with private weights: it accepts proofs made with any weights.
     #[arg(long)]
     accept_unbound_weights: bool,
+    /// Solidity compiler; the repository's wrapper by default.
+    #[arg(long, env = "VOUCH_SOLC")]
+    solc: Option<PathBuf>,
 }
 
 impl Deploy {
     pub(crate) fn execute(self) -> Result<Report, Failure> {
         let dir = ModelDir::new(&self.dir);
         let model = dir.load()?;
-        let verifier = dir.load_verifier(&model)?;
+        let key = dir.load_verifying_key(&model)?;
+        let verifier = self.checked_verifier(&dir, &model, &key)?;
         if model.plan.shape.weights == WeightPlacement::Private && !self.accept_unbound_weights {
             return Err(Failure::new(
                 "unbound_weights",
@@ -92,14 +72,14 @@ impl Deploy {
                 "compile with --params public, or accept with --accept-unbound-weights that any weights prove",
             ));
         }
-        let key = std::env::var(&self.key_env).map_err(|_| {
+        let secret = std::env::var(&self.key_env).map_err(|_| {
             Failure::new(
                 "key_missing",
                 format!("the variable {} is not set", self.key_env),
                 "set it to the key of the account that pays",
             )
         })?;
-        let signer: PrivateKeySigner = key.parse().map_err(|_| {
+        let signer: PrivateKeySigner = secret.parse().map_err(|_| {
             // The key itself goes into no message.
             Failure::new(
                 "key_malformed",
@@ -107,20 +87,33 @@ impl Deploy {
                 "set it to 0x and 64 hexadecimal digits",
             )
         })?;
-        runtime()?.block_on(self.deploy(&dir, &model, &verifier, signer))
+        let provenance = dir.load_powers(&key)?.provenance().clone();
+        runtime()?.block_on(self.deploy(&model, &key, &verifier, &provenance, signer))
+    }
+
+    /// Generates and compiles the verifier anew: what is deployed is what the verifying key gives, whatever the
+    /// folder's `verifier.json` says.
+    fn checked_verifier(&self, dir: &ModelDir, model: &Model, key: &VerifyingKey) -> Result<Compiled, Failure> {
+        let file = dir.load_verifier(model, key)?;
+        let compiled = compile(&verifier_source(key)?, &solc_path(self.solc.as_deref())?)?;
+        if file.creation_code(dir)? == compiled.creation {
+            return Ok(compiled);
+        }
+        Err(Failure::malformed(&dir.verifier(), &"its bytecode is not what the verifying key and this compiler give"))
     }
 
     async fn deploy(
         &self,
-        dir: &ModelDir,
         model: &Model,
-        verifier: &VerifierFile,
+        key: &VerifyingKey,
+        verifier: &Compiled,
+        provenance: &Provenance,
         signer: PrivateKeySigner,
     ) -> Result<Report, Failure> {
         let sender = signer.address();
-        let provider = ProviderBuilder::new().wallet(signer).connect_http(self.rpc_url.clone());
+        let provider = ProviderBuilder::new().wallet(signer).connect_http(self.rpc_url.url().clone());
         let chain = provider.get_chain_id().await.map_err(|error| self.rpc(&error))?;
-        if verifier.marking.is_some() && !DEVELOPMENT_CHAINS.contains(&chain) && !self.force_insecure {
+        if provenance.is_insecure() && !is_development_chain(chain) && !self.force_insecure {
             return Err(Failure::new(
                 "insecure_setup",
                 format!("the verifier rests on an INSECURE setup and chain {chain} is no development chain"),
@@ -132,9 +125,7 @@ impl Deploy {
             let message = format!("{sender} owns nothing on chain {chain}");
             return Err(Failure::new("no_funds", message, "send it enough to pay for the deployment"));
         }
-        let creation = hex::decode(verifier.creation.trim_start_matches("0x"))
-            .map_err(|error| Failure::malformed(&dir.verifier(), &error))?;
-        let request = TransactionRequest::default().with_deploy_code(creation);
+        let request = TransactionRequest::default().with_deploy_code(verifier.creation.clone());
         let pending = provider.send_transaction(request).await.map_err(|error| self.rpc(&error))?;
         let receipt = pending.get_receipt().await.map_err(|error| self.rpc(&error))?;
         let Some(address) = receipt.contract_address.filter(|_| receipt.status()) else {
@@ -145,17 +136,31 @@ impl Deploy {
             ));
         };
         let code = provider.get_code_at(address).await.map_err(|error| self.rpc(&error))?;
+        if code != verifier.runtime {
+            let message = format!("the code at {address} is not the verifier's runtime code");
+            return Err(Failure::new(
+                "other_code",
+                message,
+                "do not use that contract; ask another node with --rpc-url",
+            ));
+        }
         let code_hash = keccak256(&code);
 
         let mut report = Report::new();
         report.line(format!("verifier of {} deployed to {address} on chain {chain}", model.graph.name));
         report.row("code hash", code_hash).row("gas", count(receipt.gas_used));
-        if let Some(marking) = &verifier.marking {
-            report.line(format!("  {marking}: its proofs convince nobody"));
+        report.row("powers of tau", provenance);
+        if provenance.is_insecure() {
+            report.line(format!("  {INSECURE}: its proofs convince nobody"));
         }
-        report.set("verifier", address).set("code_hash", code_hash).set("chain_id", chain).set("gas", receipt.gas_used);
+        report
+            .set("insecure", provenance.is_insecure())
+            .set("verifier", address)
+            .set("code_hash", code_hash)
+            .set("chain_id", chain)
+            .set("gas", receipt.gas_used);
         if let Some(registry) = self.registry {
-            let id = self.register(&provider, registry, address, model, verifier).await?;
+            let id = self.register(&provider, registry, address, model, key).await?;
             report.row("model id", id).set("model_id", id);
         }
         Ok(report)
@@ -168,25 +173,22 @@ impl Deploy {
         registry: Address,
         address: Address,
         model: &Model,
-        verifier: &VerifierFile,
+        key: &VerifyingKey,
     ) -> Result<U256, Failure> {
-        let contract = IModelRegistry::new(registry, provider);
+        let contract = ModelRegistryInstance::new(registry, provider);
         let digest = B256::from(*model.digest.as_bytes());
-        let vk_hash: B256 = verifier.vk_digest.parse().map_err(|_| {
-            Failure::new("malformed_file", "verifier.json has no verifying-key digest", "run `vouch setup` again")
-        })?;
         let commitment = ModelCommitment {
             modelHash: digest,
             circuitHash: digest,
-            vkHash: vk_hash,
-            proofSystemId: contract.PROOF_SYSTEM_ID().call().await.map_err(|error| self.rpc(&error))?,
+            vkHash: B256::from(*key.digest().as_bytes()),
+            proofSystemId: contract.PROOF_SYSTEM_ID().call().await.map_err(|error| self.registry(registry, &error))?,
             uri: self.uri.clone(),
         };
         let binding = binding(model, address)?;
         let call = contract.registerModelWithVerifier(commitment, binding);
-        let pending = call.send().await.map_err(|error| self.rpc(&error))?;
+        let pending = call.send().await.map_err(|error| self.registry(registry, &error))?;
         let receipt = pending.get_receipt().await.map_err(|error| self.rpc(&error))?;
-        let registered = receipt.decoded_log::<IModelRegistry::ModelRegistered>();
+        let registered = receipt.decoded_log::<ModelRegistered>();
         registered.map(|log| log.modelId).ok_or_else(|| {
             Failure::new(
                 "registration_failed",
@@ -196,13 +198,26 @@ impl Deploy {
         })
     }
 
-    fn rpc(&self, error: &dyn std::fmt::Display) -> Failure {
-        let host = self.rpc_url.host_str().unwrap_or("?");
-        Failure::new(
-            "rpc",
-            format!("the chain at {host} refused or did not answer: {error}"),
-            "check --rpc-url and that the node runs",
-        )
+    fn rpc(&self, error: &dyn std::error::Error) -> Failure {
+        let message = format!("{} refused or did not answer: {}", self.rpc_url.label(), self.rpc_url.describe(error));
+        Failure::new("rpc", message, "check --rpc-url and that the node runs")
+    }
+
+    /// A call of the registry that failed: by its own words where it reverted.
+    fn registry(&self, registry: Address, error: &contract::Error) -> Failure {
+        match error.as_revert_data() {
+            Some(data) => Failure::new(
+                "registration_refused",
+                format!("{registry} refuses the model: {}", Revert::decode(&data)),
+                "see the error in contracts/src/interfaces/IModelRegistry.sol; the verifier stays deployed",
+            ),
+            None if matches!(error, contract::Error::TransportError(_)) => self.rpc(error),
+            None => Failure::new(
+                "no_registry",
+                format!("{registry} does not answer as a model registry: {error}"),
+                "give the address of a deployed ModelRegistry with --registry",
+            ),
+        }
     }
 }
 
@@ -221,7 +236,9 @@ fn binding(model: &Model, verifier: Address) -> Result<VerifierBinding, Failure>
     Ok(VerifierBinding {
         verifier,
         inputWords: u32::try_from(words).map_err(too_large)?,
-        inputsArePublic: graph.inputs.iter().all(|port| port.visibility == Visibility::Public),
+        // With private weights outputs are no function of the public inputs.
+        inputsArePublic: model.plan.shape.weights == WeightPlacement::Public
+            && graph.inputs.iter().all(|port| port.visibility == Visibility::Public),
         output: OutputSchema {
             count: u32::try_from(tensor.len()).map_err(too_large)?,
             bits: u8::try_from(output.packing.bits).map_err(too_large)?,

@@ -19,15 +19,32 @@ pub(crate) struct Doctor {
 
 struct Tool {
     name: &'static str,
+    /// Whether it is one of Foundry's, which `script/foundry` runs.
+    foundry: bool,
     needed_for: &'static str,
     remedy: &'static str,
 }
 
 const TOOLS: [Tool; 4] = [
-    Tool { name: "node", needed_for: "compiling verifiers", remedy: "install Node.js 20 or later" },
-    Tool { name: "forge", needed_for: "testing the contracts", remedy: "run `npm ci` in the repository" },
-    Tool { name: "anvil", needed_for: "the local chain of the demo", remedy: "run `npm ci` in the repository" },
-    Tool { name: "cast", needed_for: "looking at chains by hand", remedy: "run `npm ci` in the repository" },
+    Tool { name: "node", foundry: false, needed_for: "compiling verifiers", remedy: "install Node.js 20 or later" },
+    Tool {
+        name: "forge",
+        foundry: true,
+        needed_for: "testing the contracts",
+        remedy: "run script/setup in the repository",
+    },
+    Tool {
+        name: "anvil",
+        foundry: true,
+        needed_for: "the local chain of the demo",
+        remedy: "run script/setup in the repository",
+    },
+    Tool {
+        name: "cast",
+        foundry: true,
+        needed_for: "looking at chains by hand",
+        remedy: "run script/setup in the repository",
+    },
 ];
 
 impl Doctor {
@@ -36,7 +53,7 @@ impl Doctor {
         let mut found = Vec::new();
         let mut missing = 0;
         for tool in &TOOLS {
-            let version = version_of(&program(tool.name));
+            let version = tool.version();
             missing += usize::from(version.is_none());
             match &version {
                 Some(version) => report.row(tool.name, version),
@@ -47,8 +64,8 @@ impl Doctor {
             );
         }
         let solc = match solc_path(self.solc.as_deref()) {
-            Ok(path) => version_of(path.path())
-                .ok_or_else(|| "it does not answer --version; run `npm ci` in the repository".to_owned()),
+            Ok(path) => answer(Command::new(path.path()).arg("--version"))
+                .ok_or_else(|| "it does not answer --version; run script/setup in the repository".to_owned()),
             Err(failure) => Err(failure.sentence()),
         };
         missing += usize::from(solc.is_err());
@@ -81,11 +98,6 @@ pub(crate) fn solc_path(given: Option<&Path>) -> Result<SolcPath, Failure> {
     }
 }
 
-/// A Node package's program in the repository, or the one on the path.
-pub(crate) fn program(name: &str) -> PathBuf {
-    in_repository(&Path::new("node_modules/.bin").join(name)).unwrap_or_else(|| PathBuf::from(name))
-}
-
 /// A file of the repository that holds the current folder or this program.
 fn in_repository(file: &Path) -> Option<PathBuf> {
     let starts = [std::env::current_dir().ok(), std::env::current_exe().ok()];
@@ -95,8 +107,19 @@ fn in_repository(file: &Path) -> Option<PathBuf> {
         .find_map(|start| start.ancestors().map(|folder| folder.join(file)).find(|path| path.exists()))
 }
 
-fn version_of(program: &Path) -> Option<String> {
-    let output = Command::new(program).arg("--version").output().ok()?;
+impl Tool {
+    fn version(&self) -> Option<String> {
+        match in_repository(Path::new("script/foundry")).filter(|_| self.foundry) {
+            // The launchers in node_modules/.bin exit with success whatever happened.
+            Some(script) => answer(Command::new(script).args([self.name, "--version"])),
+            None => answer(Command::new(self.name).arg("--version")),
+        }
+    }
+}
+
+/// The line of a command's answer that holds its version.
+fn answer(command: &mut Command) -> Option<String> {
+    let output = command.output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let line = text.lines().find(|line| line.contains(|c: char| c.is_ascii_digit()))?;
     output.status.success().then(|| line.trim().to_owned())

@@ -7,13 +7,15 @@ use vouch_relayer::{Journal, journal::JobId};
 use super::relay::runtime;
 use crate::{failure::Failure, report::Report};
 
-/// Look at a relayer's journal, also while it works.
+/// Look at a relayer's journal, also while it works; start its jobs again.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Jobs {
     /// Every job, the newest first.
     List(List),
     /// One job's timeline.
     Show(Show),
+    /// Start a failed, expired or superseded job again, while no relayer works on the journal.
+    Retry(Retry),
 }
 
 /// Every job, the newest first.
@@ -27,6 +29,16 @@ pub(crate) struct List {
 /// One job's timeline.
 #[derive(Debug, Args)]
 pub(crate) struct Show {
+    /// The job's number.
+    job: i64,
+    /// The journal, `store` of the relayer's configuration.
+    #[arg(long)]
+    store: PathBuf,
+}
+
+/// Start a failed, expired or superseded job again, while no relayer works on the journal.
+#[derive(Debug, Args)]
+pub(crate) struct Retry {
     /// The job's number.
     job: i64,
     /// The journal, `store` of the relayer's configuration.
@@ -57,6 +69,16 @@ impl Jobs {
                     report.row(&entry.at.to_string(), entry.state);
                 }
                 report.set("job", job).set("attempts", attempts).set("timeline", json!(timeline));
+                Ok(report)
+            }),
+            Self::Retry(retry) => runtime()?.block_on(async {
+                let id = JobId(retry.job);
+                // Opening to write makes a journal where there is none.
+                Journal::open_read_only(&retry.store).await?.job(id).await?;
+                let job = Journal::open(&retry.store).await?.retry(id).await?;
+                report
+                    .line(format!("job {id}: {}; `vouch relay` takes it up when it runs next", job.state))
+                    .set("job", job);
                 Ok(report)
             }),
         }

@@ -8,7 +8,7 @@ use clap::Args;
 use halo2_proofs::halo2curves::bn256::Fr;
 use rand::rngs::OsRng;
 use serde_json::{Map, Value, json};
-use vouch_circuit::{ModelCircuit, instance_values};
+use vouch_circuit::{CircuitError, ModelCircuit, instance_values};
 use vouch_graph::int::IntGraph;
 use vouch_proof::{Halo2Backend, ProofFile, ProofRequest, prove, transcript::scalar_from_be};
 
@@ -49,7 +49,11 @@ impl Prove {
         let load_seconds = loading.elapsed().as_secs_f64();
 
         let proving = Instant::now();
-        let circuit = ModelCircuit::with_witness(&model.graph, Arc::clone(&model.plan), &inputs)?;
+        let circuit = match ModelCircuit::with_witness(&model.graph, Arc::clone(&model.plan), &inputs) {
+            // What the executor refuses carries the executor's code, as in `vouch check`.
+            Err(CircuitError::Graph(error)) => return Err(error.into()),
+            circuit => circuit?,
+        };
         let witness_seconds = proving.elapsed().as_secs_f64();
         let instances = instance_values(&model.graph, context, &inputs, circuit.outputs())?;
         let request = ProofRequest { circuit: &circuit, key: &key, srs: &srs, instances: &instances };

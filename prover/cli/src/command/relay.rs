@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinHandle};
 use vouch_relayer::{ChildProver, RelayEvent, Relayer, RelayerConfig};
 
 use crate::{failure::Failure, report::Report};
@@ -24,18 +24,13 @@ impl Relay {
         let signer = config.signer.open(|name| std::env::var(name).ok())?;
         let prover = ChildProver::new(&config);
         runtime()?.block_on(async {
-            let (sender, mut events) = mpsc::unbounded_channel::<RelayEvent>();
+            let (sender, printer) = printed_events();
             let relayer = Relayer::start(config, signer, prover, sender).await?;
             let stopper = relayer.stopper();
             tokio::spawn(async move {
                 // Where the signal cannot be listened to, the process ends as the system ends it.
                 if interrupted().await.is_ok() {
                     stopper.stop();
-                }
-            });
-            let printer = tokio::spawn(async move {
-                while let Some(event) = events.recv().await {
-                    eprintln!("{event}");
                 }
             });
             relayer.run().await?;
@@ -46,6 +41,17 @@ impl Relay {
             Ok(report)
         })
     }
+}
+
+/// Where a relayer tells what it does, and the task that prints it; the task ends when the relayer is gone.
+pub(super) fn printed_events() -> (mpsc::UnboundedSender<RelayEvent>, JoinHandle<()>) {
+    let (sender, mut events) = mpsc::unbounded_channel::<RelayEvent>();
+    let printer = tokio::spawn(async move {
+        while let Some(event) = events.recv().await {
+            eprintln!("{event}");
+        }
+    });
+    (sender, printer)
 }
 
 /// Returns on Ctrl-C or a request to terminate.

@@ -4,10 +4,10 @@ use std::{
 };
 
 use clap::{ArgGroup, Args};
-use vouch_proof::{LogRows, ProvingKey, Srs, Trust};
+use vouch_proof::{DevelopmentSeed, LogRows, ProvingKey, Srs, Trust, VerifyingKey};
 use vouch_solidity::{Generator, VerifierParams, compile};
 
-use super::{doctor::solc_path, srs::DEVELOPMENT_SEED};
+use super::doctor::solc_path;
 use crate::{
     failure::Failure,
     model_dir::{ModelDir, VerifierFile, write, write_json},
@@ -45,7 +45,7 @@ impl Setup {
         let k = LogRows::new(model.plan.k)?;
         let srs = match &self.srs {
             Some(file) => read_powers(file, k)?,
-            None => Srs::development(k, DEVELOPMENT_SEED)?,
+            None => Srs::development(k, DevelopmentSeed::DEFAULT)?,
         };
         let estimate = Duration::from_secs_f64(model.plan.predicted.prove_seconds * 2.0);
         let blank = model.blank()?;
@@ -53,13 +53,7 @@ impl Setup {
         let keygen_seconds = start.elapsed().as_secs_f64();
 
         let verifying = key.verifying();
-        let params = VerifierParams {
-            s_g2: verifying.verify_g2(),
-            vk_digest: *verifying.digest().as_bytes(),
-            srs_digest: *verifying.srs().as_bytes(),
-            instances: verifying.instances(),
-        };
-        let source = Generator::new(verifying.halo2(), &params)?.solidity(CONTRACT)?;
+        let source = verifier_source(verifying)?;
         let compiled = progress::timed("compiling the verifier", Duration::from_secs(8), || compile(&source, &solc))?;
         let verifier = VerifierFile::new(CONTRACT, verifying, &compiled);
 
@@ -91,6 +85,17 @@ impl Setup {
             .set("seconds", start.elapsed().as_secs_f64());
         Ok(report)
     }
+}
+
+/// The Solidity verifier of a key: the same source on every machine.
+pub(crate) fn verifier_source(key: &VerifyingKey) -> Result<String, Failure> {
+    let params = VerifierParams {
+        s_g2: key.verify_g2(),
+        vk_digest: *key.digest().as_bytes(),
+        srs_digest: *key.srs().as_bytes(),
+        instances: key.instances(),
+    };
+    Ok(Generator::new(key.halo2(), &params)?.solidity(CONTRACT)?)
 }
 
 /// Reads powers of tau in any format and keeps `2^k`.

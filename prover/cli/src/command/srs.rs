@@ -5,9 +5,6 @@ use vouch_proof::{DevelopmentSeed, LogRows, Srs, Trust};
 
 use crate::{failure::Failure, report::Report};
 
-/// Seed of development setups: anybody can compute their tau.
-pub(crate) const DEVELOPMENT_SEED: DevelopmentSeed = DevelopmentSeed(*b"vouch INSECURE development setup");
-
 /// Powers of tau.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SrsCommand {
@@ -69,7 +66,7 @@ impl SrsCommand {
     pub(crate) fn execute(self) -> Result<Report, Failure> {
         match self {
             Self::New(new) => {
-                let srs = Srs::development(LogRows::new(new.k)?, DEVELOPMENT_SEED)?;
+                let srs = Srs::development(LogRows::new(new.k)?, DevelopmentSeed::DEFAULT)?;
                 srs.save(&new.out)?;
                 Ok(describe(&srs, "written", Some(&new.out)))
             }

@@ -61,10 +61,8 @@ impl Verify {
             report.set("verified", true).set("seconds", seconds);
             return Ok(report);
         }
-        let file = dir.load_verifier(&model)?;
-        let creation = hex::decode(file.creation.trim_start_matches("0x"))
-            .map_err(|error| Failure::malformed(&dir.verifier(), &error))?;
-        let deployed = Evm::new(self.rules.into()).deploy(&creation)?;
+        let file = dir.load_verifier(&model, &key)?;
+        let deployed = Evm::new(self.rules.into()).deploy(&file.creation_code(&dir)?)?;
         let outcome = deployed.verify(&encode_calldata(&proof.instances, &proof.bytes))?;
         let seconds = start.elapsed().as_secs_f64();
         if !outcome.verified {

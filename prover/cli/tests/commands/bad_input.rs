@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{model_file, prepared, root, vouch};
+use super::{model_file, onnx::Onnx, prepared, root, vouch};
 
 /// Runs a command that must be refused; its error code and sentence.
 fn refused(args: &[&str]) -> (String, String) {
@@ -92,22 +92,40 @@ fn a_file_that_is_no_model_is_refused() {
     assert_mentions(&sentence, &["README.md", "export"]);
 }
 
+/// Compiles a model that was built in memory.
+fn onnx_refused(model: &Onnx) -> (String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("model.onnx");
+    fs::write(&file, model.bytes()).unwrap();
+    compile_refused(&file)
+}
+
 #[test]
 fn a_weight_that_is_no_number_is_refused() {
-    let mut bytes = fs::read(model_file("model.onnx")).unwrap();
-    // The high bytes of small little-endian floats stand out, and so tell where in the middle of the file they begin.
-    let middle = bytes.len() / 2;
-    let places =
-        |phase: usize| (middle + phase..middle + 256).step_by(4).filter(|at| matches!(bytes[*at] & 0x7f, 0x3c..=0x3e));
-    let phase = (0..4).max_by_key(|phase| places(*phase).count()).unwrap();
-    let at = places(phase).next().unwrap();
-    bytes[at - 1..=at].copy_from_slice(&[0xc0, 0x7f]);
-    let folder = tempfile::tempdir().unwrap();
-    let model = folder.path().join("model.onnx");
-    fs::write(&model, bytes).unwrap();
-    let (code, sentence) = compile_refused(&model);
+    let model = Onnx::new()
+        .input("x", &[1, 2])
+        .weight("w", &[2, 1], &[0.5, f32::NAN])
+        .node("MatMul", &["x", "w"], "y", &[])
+        .output("y");
+    let (code, sentence) = onnx_refused(&model);
     assert_eq!(code, "not_finite_weight", "{sentence}");
-    assert_mentions(&sentence, &["NaN", "index"]);
+    assert_mentions(&sentence, &["`w`", "NaN", "index 1"]);
+}
+
+#[test]
+fn an_unsupported_operator_is_refused_with_its_node() {
+    let model = Onnx::new().input("x", &[1, 3]).node("NonZero", &["x"], "y", &[]).output("y");
+    let (code, sentence) = onnx_refused(&model);
+    assert_eq!(code, "unsupported_operator", "{sentence}");
+    assert_mentions(&sentence, &["NonZero_y", "NonZero"]);
+}
+
+#[test]
+fn a_dynamic_shape_is_refused_with_the_option_that_settles_it() {
+    let model = Onnx::new().input("x", &[1, 0]).node("Relu", &["x"], "y", &[]).output("y");
+    let (code, sentence) = onnx_refused(&model);
+    assert_eq!(code, "dynamic_shape", "{sentence}");
+    assert_mentions(&sentence, &["`x`", "--input-shape"]);
 }
 
 #[test]

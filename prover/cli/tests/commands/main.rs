@@ -2,6 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod bad_input;
+/// The builder of small models that the tests of `vouch-graph` use.
+#[path = "../../../graph/tests/onnx/mod.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod onnx;
 mod whole_path;
 
 use std::{

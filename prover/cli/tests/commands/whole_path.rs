@@ -72,7 +72,17 @@ fn private_weights_are_not_in_the_verifying_key() {
 
 #[test]
 fn doctor_and_help_answer() {
-    assert!(json(&["doctor"])["tools"].as_array().unwrap().len() >= 4);
+    let doctor = json(&["doctor"]);
+    assert!(doctor["tools"].as_array().unwrap().len() >= 4);
+    assert_eq!(doctor["missing"], 0, "{doctor}");
+    // Where nothing is installed, it says what to do.
+    let bare = std::process::Command::new(env!("CARGO_BIN_EXE_vouch"))
+        .args(["doctor", "--json"])
+        .current_dir("/")
+        .env("PATH", "/nowhere")
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&bare.stdout).contains("install Node.js"));
     let help = vouch(["--help"]);
     assert!(help.status.success());
     let text = String::from_utf8_lossy(&help.stdout).into_owned();
