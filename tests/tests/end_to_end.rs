@@ -15,5 +15,5 @@ async fn the_vault_follows_verified_outputs_and_refuses_everything_else() {
         assert!(after < before, "epoch {} moved away from its target", rebalance.epoch);
     }
     let errors: Vec<_> = summary.refusals.iter().map(|refusal| refusal.error.as_str()).collect();
-    assert_eq!(errors, ["ProofRejected", "StatementUsed", "ProofRejected", "ProofRejected", "ProofRejected"]);
+    assert_eq!(errors, ["ProofRejected", "ProofRejected", "ProofRejected", "ProofRejected", "StatementUsed"]);
 }

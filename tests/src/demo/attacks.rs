@@ -3,15 +3,23 @@
 use std::path::{Path, PathBuf};
 
 use alloy::{
-    primitives::{Bytes, I256},
-    sol_types::SolInterface,
+    consensus::Transaction as _,
+    primitives::{B256, Bytes, I256},
+    providers::Provider as _,
+    rpc::types::TransactionRequest,
+    sol_types::{SolCall as _, SolInterface as _},
 };
 use eyre::{Result, bail, ensure, eyre};
+use prost::Message as _;
 use serde_json::{Value, json};
+use tract_onnx::pb::{ModelProto, TensorProto, tensor_proto::DataType};
 
 use super::{
-    Model, Refusal, prepare,
-    tools::{read_json, vouch, write_json},
+    Model, Refusal,
+    contracts::IVault,
+    prepare,
+    relayer::KEY_VARIABLE,
+    tools::{read_json, vouch, vouch_with, write_json},
     world::World,
 };
 use crate::root;
@@ -34,57 +42,100 @@ alloy::sol! {
 
 /// A proof and what it says.
 struct Made {
+    file: PathBuf,
     outputs: Vec<i64>,
     proof: Vec<u8>,
 }
 
-/// Runs every attack on the epoch that is due, which the relayer has not proven.
-pub(super) async fn run(
-    folder: &Path,
-    world: &World,
-    model: &Model,
-    graph: &Value,
-    epoch: u64,
-    say: &dyn Fn(&str),
-) -> Result<Vec<Refusal>> {
-    world.begin_epoch(epoch).await?;
-    world.poke().await?;
-    let statement = world.vault_contract().statement(epoch).call().await?;
-    let context = format!("{:#066x}", statement.context);
-    let window = world.window(epoch).await?;
-    let name = input_name(graph)?;
-    let honest = make(folder, &model.dir, &name, &window, &context)?;
+impl Made {
+    /// The gate's call that submits it.
+    fn calldata(&self, epoch: u64) -> Bytes {
+        let outputs = self.outputs.iter().map(|v| I256::try_from(*v).unwrap_or_default()).collect();
+        let proof = Bytes::from(self.proof.clone());
+        IVault::submitInferenceCall { epoch, outputs, proof }.abi_encode().into()
+    }
+}
 
-    let mut refusals = Vec::new();
-    let mut expect = |attack: &str, result: Result<String>| -> Result<()> {
-        let error = result?;
-        say(&format!("   {attack}: {error}"));
-        refusals.push(Refusal { attack: attack.to_owned(), error });
-        Ok(())
-    };
+/// What an attacker has to hand: the chain, the model with its proving key, and a relayer's configuration for the
+/// honest submission.
+pub(super) struct Attacker<'a> {
+    pub(super) folder: &'a Path,
+    pub(super) world: &'a World,
+    pub(super) model: &'a Model,
+    pub(super) config: &'a Path,
+    pub(super) say: &'a dyn Fn(&str),
+}
 
-    let tampered = Made { outputs: honest.outputs.iter().map(|v| v + 1).collect(), proof: honest.proof.clone() };
-    expect("an output changed by one unit", refused(world, epoch, &tampered).await)?;
+impl Attacker<'_> {
+    /// Runs every attack on the epoch that is due, which the relayer has not proven, then submits the honest proof and
+    /// replays it.
+    pub(super) async fn run(&self, graph: &Value, epoch: u64) -> Result<Vec<Refusal>> {
+        let (folder, world, say) = (self.folder, self.world, self.say);
+        world.begin_epoch(epoch).await?;
+        world.poke().await?;
+        let statement = world.vault_contract().statement(epoch).call().await?;
+        let context = format!("{:#066x}", statement.context);
+        let window = world.window(epoch).await?;
+        let name = input_name(graph)?;
 
-    let last = epoch - 1;
-    expect("a proof submitted again", refused(world, last, &honest).await)?;
+        let mut refusals = Vec::new();
+        let mut expect = |attack: &str, result: Result<String>| -> Result<()> {
+            let error = result?;
+            say(&format!("   {attack}: {error}"));
+            refusals.push(Refusal { attack: attack.to_owned(), error });
+            Ok(())
+        };
 
-    let other = prepare("other", &other_model(folder)?, folder)?;
-    ensure!(other.verifier["vk_digest"] != model.verifier["vk_digest"], "the other model has the same key");
-    let foreign = make(folder, &other.dir, &name, &window, &context)?;
-    expect("a proof of another model", refused(world, epoch, &foreign).await)?;
+        let mut tampered = make(folder, &self.model.dir, &name, &window, &context)?;
+        tampered.outputs.iter_mut().for_each(|output| *output += 1);
+        expect("an output changed by one unit", refused(world, tampered.calldata(epoch)).await)?;
 
-    let invented: Vec<i64> = window.iter().enumerate().map(|(i, tick)| tick + 10 * i as i64).collect();
-    let dreamt = make(folder, &model.dir, &name, &invented, &context)?;
-    expect("prices that nobody traded at", refused(world, epoch, &dreamt).await)?;
+        let other = prepare("other", &other_model(folder)?, folder)?;
+        ensure!(other.verifier["vk_digest"] != self.model.verifier["vk_digest"], "the other model has the same key");
+        let id = self.register(&other)?;
+        say(&format!("   a model that differs in one bit of one weight is registered too, as model {id}"));
+        let foreign = make(folder, &other.dir, &name, &window, &context)?;
+        expect("a proof of that other model", refused(world, foreign.calldata(epoch)).await)?;
 
-    let elsewhere = make(folder, &model.dir, &name, &window, "0x1")?;
-    expect("a proof made for another purpose", refused(world, epoch, &elsewhere).await)?;
+        let invented: Vec<i64> = window.iter().enumerate().map(|(i, tick)| tick + 10 * i as i64).collect();
+        let dreamt = make(folder, &self.model.dir, &name, &invented, &context)?;
+        expect("prices that nobody traded at", refused(world, dreamt.calldata(epoch)).await)?;
 
-    // The honest proof of the same epoch is accepted: the refusals were not for want of anything else.
-    submit(world, epoch, &honest).await.map_err(|error| eyre!("the honest proof is refused too: {error}"))?;
-    say("   the honest proof of the same day: accepted");
-    Ok(refusals)
+        let elsewhere = make(folder, &self.model.dir, &name, &window, "0x1")?;
+        expect("a proof made for another purpose", refused(world, elsewhere.calldata(epoch)).await)?;
+
+        // The honest proof of the same epoch is accepted: the refusals were not for want of anything else.
+        let honest = make(folder, &self.model.dir, &name, &window, &context)?;
+        let transaction = self.submit(epoch, &honest)?;
+        say("   the honest proof of the same day, by `vouch submit`: accepted");
+        let mined = world.provider().get_transaction_by_hash(transaction).await?;
+        let calldata = mined.ok_or_else(|| eyre!("the accepted transaction is not on the chain"))?.input().clone();
+        expect("the accepted transaction sent again", refused(world, calldata).await)?;
+        Ok(refusals)
+    }
+
+    /// Registers a model beside the vault's own, as anybody may; its number.
+    fn register(&self, model: &Model) -> Result<String> {
+        let (dir, registry) = (model.dir.display().to_string(), self.world.registry.to_string());
+        let deployed = vouch_with(
+            &["deploy", &dir, "--rpc-url", &self.world.url(), "--registry", &registry],
+            &[("VOUCH_DEPLOYER_KEY", &self.world.key())],
+        )?;
+        let id = deployed["model_id"].as_str().ok_or_else(|| eyre!("`vouch deploy` reports no model: {deployed}"))?;
+        Ok(id.trim_start_matches("0x").to_owned())
+    }
+
+    /// Submits a proof through the relayer's journal and waits for its confirmation; the transaction.
+    fn submit(&self, epoch: u64, made: &Made) -> Result<B256> {
+        let (config, epoch) = (self.config.display().to_string(), epoch.to_string());
+        let proof = made.file.display().to_string();
+        let submitted = vouch_with(
+            &["submit", "--config", &config, "--epoch", &epoch, &proof],
+            &[(KEY_VARIABLE, &self.world.relayer_key())],
+        )?;
+        let hash = submitted["job"]["mined"]["hash"].as_str();
+        Ok(hash.ok_or_else(|| eyre!("`vouch submit` reports no transaction: {submitted}"))?.parse()?)
+    }
 }
 
 fn input_name(graph: &Value) -> Result<String> {
@@ -103,41 +154,33 @@ fn make(folder: &Path, dir: &Path, name: &str, window: &[i64], context: &str) ->
     let outputs = output.map(|output| output["integers"].clone()).unwrap_or_default();
     let proof = read_json(&out)?;
     let proof = proof["proof"].as_str().unwrap_or_default();
-    Ok(Made { outputs: serde_json::from_value(outputs)?, proof: alloy::hex::decode(proof)? })
+    Ok(Made { outputs: serde_json::from_value(outputs)?, proof: alloy::hex::decode(proof)?, file: out })
 }
 
 /// The model with one bit of one weight turned over.
 fn other_model(folder: &Path) -> Result<PathBuf> {
-    let mut bytes = std::fs::read(root().join("models/rebalancer/model.onnx"))?;
-    // Weights fill most of the file. The high bytes of small little-endian floats stand out, and so tell where in
-    // the middle of the file the floats begin.
-    let middle = bytes.len() / 2;
-    let is_high_byte = |at: usize| matches!(bytes[at] & 0x7f, 0x3c..=0x3e);
-    let places = |phase: usize| (middle + phase..middle + 256).step_by(4).filter(|at| is_high_byte(*at));
-    let phase = (0..4).max_by_key(|phase| places(*phase).count()).unwrap_or(0);
-    let at = places(phase).next().ok_or_else(|| eyre!("the model has no weight to change"))?;
-    // The byte below holds the float's high mantissa bits.
-    bytes[at - 1] ^= 0x40;
+    let bytes = std::fs::read(root().join("models/rebalancer/model.onnx"))?;
+    let mut model = ModelProto::decode(&bytes[..])?;
+    let weights = model.graph.as_mut().map(|graph| graph.initializer.iter_mut()).into_iter().flatten();
+    let is_float = |tensor: &&mut TensorProto| tensor.data_type == DataType::Float as i32;
+    let largest = weights.filter(is_float).max_by_key(|tensor| tensor.raw_data.len());
+    // The third byte of a little-endian float holds its high mantissa bits.
+    let byte = largest.and_then(|tensor| tensor.raw_data.get_mut(2));
+    *byte.ok_or_else(|| eyre!("the model has no weight to change"))? ^= 0x40;
     let path = folder.join("other.onnx");
-    std::fs::write(&path, bytes)?;
+    std::fs::write(&path, model.encode_to_vec())?;
     Ok(path)
 }
 
-/// The transaction's fate as a call: nothing, or the data that it reverts with.
-async fn submit(world: &World, epoch: u64, made: &Made) -> std::result::Result<(), alloy::contract::Error> {
-    let outputs: Vec<I256> = made.outputs.iter().map(|v| I256::try_from(*v).unwrap_or_default()).collect();
-    let call = world.vault_contract();
-    let call = call.submitInference(epoch, outputs, Bytes::from(made.proof.clone()));
-    call.call().await.map(|_| ())
-}
-
-/// The name of the error that refuses a submission.
-async fn refused(world: &World, epoch: u64, made: &Made) -> Result<String> {
-    let error = match submit(world, epoch, made).await {
-        Ok(()) => bail!("a submission was accepted that must be refused"),
+/// The name of the error that refuses a call of the vault.
+async fn refused(world: &World, calldata: Bytes) -> Result<String> {
+    let request = TransactionRequest::default().to(world.vault).input(calldata.into());
+    let error = match world.provider().call(request).await {
+        Ok(_) => bail!("a submission was accepted that must be refused"),
         Err(error) => error,
     };
-    let data = error.as_revert_data().ok_or_else(|| eyre!("the call failed without a reason: {error}"))?;
+    let payload = error.as_error_resp().and_then(|payload| payload.as_revert_data());
+    let data = payload.ok_or_else(|| eyre!("the call failed without a reason: {error}"))?;
     ensure!(data.len() >= 4, "the call reverted without a named error");
     let name = IRefusals::IRefusalsErrors::abi_decode(&data)
         .map(|error| format!("{error:?}"))

@@ -20,6 +20,7 @@ use serde_json::Value;
 pub use summary::{Rebalance, Refusal, Summary};
 
 use crate::{root, shared};
+use attacks::Attacker;
 use relayer::RelayerProcess;
 use tools::{read_json, vouch};
 use world::{Registration, WINDOW, World};
@@ -91,7 +92,8 @@ pub async fn run(options: &Options<'_>) -> Result<Summary> {
     say("   32 days recorded by the feature ring; the vault holds 100,000 base tokens and no risk");
 
     say("3. A relayer watches the chain, records each day, proves and submits; the vault follows.");
-    let mut relayer = RelayerProcess::start(&folder, &world, &model.dir)?;
+    let config = relayer::write_config(&folder, &world, &model.dir)?;
+    let mut relayer = RelayerProcess::start(&folder, &world, &config)?;
     let mut rebalances = Vec::new();
     for epoch in WINDOW..WINDOW + options.epochs {
         let begun = Instant::now();
@@ -115,10 +117,12 @@ pub async fn run(options: &Options<'_>) -> Result<Summary> {
         ensure!(after != before, "the vault did not move on the verified output of epoch {epoch}");
         rebalances.push(rebalance);
     }
-    relayer.stop()?;
+    // As an operator or the machine might: without a word. Its journal knows what it has done.
+    relayer.kill()?;
 
     say("4. What is not a proof of this model on these prices for this vault is refused.");
-    let refusals = attacks::run(&folder, &world, &model, &graph, WINDOW + options.epochs, say).await?;
+    let attacker = Attacker { folder: &folder, world: &world, model: &model, config: &config, say };
+    let refusals = attacker.run(&graph, WINDOW + options.epochs).await?;
 
     Ok(Summary {
         format: "vouch-demo",

@@ -16,6 +16,27 @@ use crate::root;
 /// Longest wait for one inference.
 const PATIENCE: Duration = Duration::from_secs(180);
 
+/// Variable that holds the relayer's key.
+pub(super) const KEY_VARIABLE: &str = "VOUCH_RELAYER_KEY";
+
+/// Writes the configuration of a relayer of `world` that proves `model`.
+pub(super) fn write_config(folder: &Path, world: &World, model: &Path) -> Result<PathBuf> {
+    let config = folder.join("relayer.toml");
+    std::fs::write(
+        &config,
+        format!(
+            "rpc = [\"{}\"]\nchain_id = {}\ngate = \"{}\"\nmodel = \"{}\"\nstore = \"relayer.sqlite\"\npoll_seconds = 1\n\n\
+             [signer]\nenv = \"{KEY_VARIABLE}\"\n\n[prover]\ncommand = \"{}\"\n",
+            world.url(),
+            world.chain_id(),
+            world.vault,
+            model.display(),
+            vouch_program()?.display(),
+        ),
+    )?;
+    Ok(config)
+}
+
 /// A running `vouch relay`.
 pub(super) struct RelayerProcess {
     child: Child,
@@ -29,26 +50,13 @@ pub(super) struct Accepted {
 }
 
 impl RelayerProcess {
-    pub(super) fn start(folder: &Path, world: &World, model: &Path) -> Result<Self> {
-        let config = folder.join("relayer.toml");
+    pub(super) fn start(folder: &Path, world: &World, config: &Path) -> Result<Self> {
         let vouch = vouch_program()?;
-        std::fs::write(
-            &config,
-            format!(
-                "rpc = [\"{}\"]\nchain_id = {}\ngate = \"{}\"\nmodel = \"{}\"\nstore = \"relayer.sqlite\"\npoll_seconds = 1\n\n\
-                 [signer]\nenv = \"VOUCH_RELAYER_KEY\"\n\n[prover]\ncommand = \"{}\"\n",
-                world.url(),
-                world.chain_id(),
-                world.vault,
-                model.display(),
-                vouch.display(),
-            ),
-        )?;
         let log = folder.join("relayer.log");
         let child = Command::new(&vouch)
             .args(["relay", "--config"])
-            .arg(&config)
-            .env("VOUCH_RELAYER_KEY", world.relayer_key())
+            .arg(config)
+            .env(KEY_VARIABLE, world.relayer_key())
             .env("VOUCH_LOG", "info")
             .current_dir(root())
             .stdin(Stdio::null())
@@ -89,7 +97,7 @@ impl RelayerProcess {
         }
     }
 
-    pub(super) fn stop(&mut self) -> Result<()> {
+    pub(super) fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())

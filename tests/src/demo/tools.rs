@@ -28,12 +28,18 @@ pub fn foundry_program(name: &str) -> Result<PathBuf> {
 pub fn vouch_program() -> Result<PathBuf> {
     let here = std::env::current_exe()?;
     let beside = here.ancestors().skip(1).map(|folder| folder.join("vouch")).find(|path| path.is_file());
-    beside.ok_or_else(|| eyre::eyre!("the vouch command is not built; run `cargo build -p vouch-cli`"))
+    beside.ok_or_else(|| eyre::eyre!("the vouch command is not built; run `cargo build --workspace`"))
 }
 
 /// Runs `vouch … --json` and returns what it prints.
 pub fn vouch(args: &[&str]) -> Result<Value> {
-    let output = Command::new(vouch_program()?).args(args).arg("--json").current_dir(root()).output()?;
+    vouch_with(args, &[])
+}
+
+/// Runs `vouch … --json` with environment variables and returns what it prints.
+pub fn vouch_with(args: &[&str], variables: &[(&str, &str)]) -> Result<Value> {
+    let mut command = Command::new(vouch_program()?);
+    let output = command.args(args).arg("--json").envs(variables.iter().copied()).current_dir(root()).output()?;
     let value: Value = serde_json::from_slice(&output.stdout).with_context(|| {
         format!("vouch {} printed no JSON: {}", args.join(" "), String::from_utf8_lossy(&output.stderr))
     })?;

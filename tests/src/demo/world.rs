@@ -35,6 +35,8 @@ pub struct World {
     operator: Address,
     base: Address,
     /// Addresses of the deployment, zero before it.
+    pub registry: Address,
+    /// The feature ring.
     pub ring: Address,
     /// The vault.
     pub vault: Address,
@@ -91,6 +93,7 @@ impl World {
             pool: address(&deployed, "pool")?,
             operator: address(&deployed, "operator")?,
             base: address(&deployed, "base")?,
+            registry: Address::ZERO,
             ring: Address::ZERO,
             vault: Address::ZERO,
             model_id: U256::ZERO,
@@ -119,7 +122,8 @@ impl World {
                 "base": self.base,
                 "model": {
                     "verifierBytecode": model.verifier["creation"],
-                    "modelHash": digest, "circuitHash": digest, "uri": "models/rebalancer",
+                    "modelHash": digest, "vkHash": model.verifier["vk_digest"],
+                    "circuitHash": digest, "uri": "models/rebalancer",
                     "inputWords": model.input_words, "inputsArePublic": true,
                     "output": {
                         "count": 1, "bits": model.output_bits, "perWord": model.output_per_word,
@@ -146,6 +150,7 @@ impl World {
             &[("VOUCH_DEPLOYMENT", &plan), ("VOUCH_DEPLOYED", &report)],
         )?;
         let deployed = read_json(&report)?;
+        self.registry = address(&deployed, "registry")?;
         self.ring = address(&deployed, "ring")?;
         self.vault = address(&deployed, "vault")?;
         self.model_id = U256::from(deployed["modelId"].as_u64().unwrap_or(1));
@@ -250,7 +255,7 @@ impl World {
     }
 
     /// The deployer's key; anvil's keys are public.
-    fn key(&self) -> String {
+    pub fn key(&self) -> String {
         format!("0x{}", alloy::hex::encode(self.anvil.keys()[0].to_bytes()))
     }
 

@@ -1,6 +1,10 @@
 //! The lists of deny.toml, over `cargo metadata`: licences, banned crates, sources.
 
-use std::{collections::HashMap, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fs,
+    process::Command,
+};
 
 use vouch_tests::root;
 
@@ -140,4 +144,42 @@ fn licence_expressions_follow_precedence_and_malformed_ones_have_no_verdict() {
     for malformed in ["", "MIT OR", "(MIT", "MIT MIT", "AND"] {
         assert_eq!(satisfied(malformed, &mit), None, "{malformed}");
     }
+}
+
+/// Crates and their features as `cargo tree` lists them for some kinds of dependencies.
+fn features(kinds: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--workspace",
+            "--locked",
+            "--offline",
+            "--prefix",
+            "none",
+            "--format",
+            "{p} {f}",
+            "--edges",
+            kinds,
+        ])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut crates = BTreeMap::<_, BTreeSet<_>>::new();
+    for line in String::from_utf8(output.stdout).unwrap().lines().filter(|line| !line.contains(" (/")) {
+        let line = line.trim_end_matches(" (*)");
+        let mut words = line.splitn(3, ' ');
+        let name = format!("{} {}", words.next().unwrap(), words.next().unwrap_or_default());
+        crates.entry(name).or_default().insert(words.next().unwrap_or_default().to_owned());
+    }
+    crates
+}
+
+#[test]
+fn test_dependencies_switch_on_no_feature_of_what_the_programs_are_built_of() {
+    let programs = features("normal,build");
+    let tests = features("normal,build,dev");
+    let rebuilt: Vec<_> = programs.iter().filter(|(name, features)| *features != &tests[*name]).collect();
+    let findings: Vec<_> = rebuilt.iter().map(|(name, features)| format!("{name}: {features:?}")).collect();
+    none(&findings, "tests must not compile a crate once more: switch its features on in tests/Cargo.toml");
 }
