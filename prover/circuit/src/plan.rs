@@ -73,6 +73,7 @@ impl CircuitPlan {
         let weight_bits = weight_bits(graph)?;
         let offset = 1i128 << (weight_bits - 1);
         let matrices = matrices(graph);
+        let parameters = graph.parameter_count();
         let lay_out = |lanes| lay_out(graph, lanes, offset, &zeros, &mut Blank).map(|(layout, _)| layout);
 
         // The value unit does not depend on the lanes; one layout counts its rows.
@@ -86,11 +87,13 @@ impl CircuitPlan {
                 let weight_rows = matrices.iter().map(|m| m.rows * m.width.div_ceil(lanes.max(1))).sum::<usize>();
                 let rows = counted.rows_with(weight_rows).max(counted.instances.len() + 1) + 1;
                 least_rows = least_rows.min(rows);
-                if rows > usable_rows(k, &constraints_of(&shape)) {
+                let meta = constraints_of(&shape);
+                if rows > usable_rows(k, &meta) {
                     continue;
                 }
                 let cost = Cost::of(&shape, counted.cells());
-                let seconds = cost.predict(&shape, k, counted.instances.len() + 1).prove_seconds;
+                let instances = counted.instances.len() + 1;
+                let seconds = cost.predict(&shape, &meta, k, instances, parameters).prove_seconds;
                 if best.is_none_or(|(least, ..)| seconds < least) {
                     best = Some((seconds, k, lanes));
                 }
@@ -105,14 +108,15 @@ impl CircuitPlan {
         let shape = shape_of(&layout, lanes, weight_bits, options.weights);
         let cost = Cost::of(&shape, layout.cells());
         let instances = layout.instances.len() + 1;
+        let meta = constraints_of(&shape);
         Ok(Self {
             k,
-            usable_rows: usable_rows(k, &constraints_of(&shape)),
+            usable_rows: usable_rows(k, &meta),
             value_rows: layout.value_rows,
             weight_rows: layout.weight_rows,
             instances,
             cost,
-            predicted: cost.predict(&shape, k, instances),
+            predicted: cost.predict(&shape, &meta, k, instances, parameters),
             shape,
         })
     }

@@ -25,6 +25,23 @@ fn a_proof_verifies_natively_and_in_the_evm() {
 }
 
 #[test]
+fn the_plan_predicts_length_gas_and_size() {
+    let dir = prepared();
+    let folder = tempfile::tempdir().unwrap();
+    let proof = folder.path().join("proof.json");
+    let plan: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.join("plan.json")).unwrap()).unwrap();
+    let predicted = |key: &str| plan["plan"]["predicted"][key].as_f64().unwrap();
+    let (dir, proof) = (dir.to_str().unwrap(), proof.to_str().unwrap());
+    let proven = json(&["prove", dir, "--input", model_file("input.json").to_str().unwrap(), "--out", proof]);
+    assert_eq!(proven["proof_bytes"].as_f64().unwrap(), predicted("proof_bytes"));
+    let verified = json(&["verify", dir, proof, "--evm"]);
+    for (measured, prediction) in [("gas", "verify_gas"), ("runtime_bytes", "runtime_bytes")] {
+        let (measured, prediction) = (verified[measured].as_f64().unwrap(), predicted(prediction));
+        assert!((measured / prediction - 1.0).abs() < 0.15, "{measured} where {prediction} was predicted");
+    }
+}
+
+#[test]
 fn a_changed_output_is_refused_natively_and_in_the_evm() {
     let dir = prepared();
     let folder = tempfile::tempdir().unwrap();
