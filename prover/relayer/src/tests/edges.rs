@@ -132,3 +132,28 @@ async fn a_reorganisation_with_a_second_job_in_flight_brings_both_to_their_end()
     }
     assert_eq!(world.nonce().await, 2);
 }
+
+#[tokio::test]
+async fn a_job_that_a_crash_left_in_flight_is_ended_before_the_next_one_is_sent() {
+    let mut world = World::new().await;
+    let config = world.config("");
+    let run = Run::open(&config, world.key()).await;
+    let first_gate = world.gate;
+    let first = run.proved_job(&world).await;
+    for _ in 0..3 {
+        run.step(first).await;
+    }
+    assert_eq!(run.journal.job(first).await.unwrap().state, JobState::Broadcast);
+    drop(run);
+
+    // Its gate executed it; the journal does not know.
+    world.new_gate().await;
+    let run = Run::open(&config, world.key()).await;
+    let second = run.proved_job(&world).await;
+    let ended = tokio::time::timeout(Duration::from_secs(30), run.manager.run(second)).await;
+    assert_eq!(ended.expect("the second job does not wait for ever").unwrap().state, JobState::Confirmed);
+    for (id, gate) in [(first, first_gate), (second, world.gate)] {
+        assert_eq!(run.journal.job(id).await.unwrap().state, JobState::Confirmed);
+        assert_eq!(world.read(gate, executedCall {}).await, U256::from(1));
+    }
+}

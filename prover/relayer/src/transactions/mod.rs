@@ -107,7 +107,8 @@ impl TransactionManager {
         self.signer.address()
     }
 
-    /// Sees a job through to its end, or to where a dry run stops.
+    /// Sees a job through to its end, or to where a dry run stops, and before it those that hold a
+    /// nonce: a crash may have left one in flight, and the job waits for it.
     ///
     /// # Errors
     /// Those that waiting does not heal; nodes that do not answer are waited for.
@@ -128,6 +129,11 @@ impl TransactionManager {
 
     async fn run_once(&self, id: JobId) -> Result<JobRecord, RelayerError> {
         let head = self.chain.refresh().await?;
+        for earlier in self.journal.open_jobs().await? {
+            if earlier.id != id && earlier.state.holds_nonce() {
+                self.drive(earlier, head).await?;
+            }
+        }
         self.drive(self.journal.job(id).await?, head).await
     }
 
