@@ -2,6 +2,10 @@
 //! exit code 1, no secret in the words.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+/// How the command's own tests read a refusal.
+#[path = "../../prover/cli/tests/commands/refusal.rs"]
+mod refusal;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -10,7 +14,7 @@ use std::{
 };
 
 use alloy::node_bindings::{Anvil, AnvilInstance};
-use serde_json::Value;
+use refusal::{assert_mentions, refusal};
 use vouch_tests::{
     demo::tools::{foundry_program, vouch, vouch_program},
     root,
@@ -58,20 +62,12 @@ fn refused(args: &[&str], variables: &[(&str, &str)]) -> (String, String) {
         .env_remove("VOUCH_DEPLOYER_KEY")
         .envs(variables.iter().copied());
     let output = command.output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(output.status.code(), Some(1), "vouch {args:?}: {text}");
-    let value: Value = serde_json::from_str(&text).unwrap();
-    let part = |key: &str| value["error"][key].as_str().unwrap().to_owned();
-    let sentence = format!("{}; {}", part("message"), part("remedy"));
-    assert!(!sentence.contains("hunter2") && !sentence.contains("panicked") && !sentence.contains('\n'), "{sentence}");
-    assert!(!String::from_utf8_lossy(&output.stderr).contains("hunter2"));
-    (part("code"), sentence)
-}
-
-fn assert_mentions(sentence: &str, words: &[&str]) {
-    for word in words {
-        assert!(sentence.contains(word), "{word:?} is not in {sentence:?}");
-    }
+    let (code, sentence) = refusal(args, &output);
+    assert!(
+        !sentence.contains("hunter2") && !String::from_utf8_lossy(&output.stderr).contains("hunter2"),
+        "{sentence}"
+    );
+    (code, sentence)
 }
 
 fn deploy_refused(dir: &Path, url: &str, key: &str, more: &[&str]) -> (String, String) {

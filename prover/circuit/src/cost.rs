@@ -91,7 +91,7 @@ impl Cost {
         instances: usize,
         parameters: usize,
     ) -> Prediction {
-        let rows = f64::from(1u32 << k);
+        let rows = f64::from(k).exp2();
         let parts = Parts::of(meta);
         // Commitments to full field elements: the second phase, the permutation products, the quotient, the random
         // polynomial and the opening.

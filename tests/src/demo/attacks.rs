@@ -7,12 +7,13 @@ use alloy::{
     primitives::{B256, Bytes, I256},
     providers::Provider as _,
     rpc::types::TransactionRequest,
-    sol_types::{SolCall as _, SolInterface as _},
+    sol_types::SolCall as _,
 };
 use eyre::{Result, bail, ensure, eyre};
 use prost::Message as _;
 use serde_json::{Value, json};
 use tract_onnx::pb::{ModelProto, TensorProto, tensor_proto::DataType};
+use vouch_relayer::Revert;
 
 use super::{
     Model, Refusal,
@@ -23,22 +24,6 @@ use super::{
     world::World,
 };
 use crate::root;
-
-alloy::sol! {
-    /// Errors that a refused submission ends with.
-    #[derive(Debug)]
-    interface IRefusals {
-        error StatementUsed(bytes32 nullifier);
-        error EpochSuperseded(uint64 epoch, uint64 latest);
-        error EpochNotRecorded(uint64 epoch, uint64 recordedEnd);
-        error DeadlinePassed(uint64 epoch, uint256 deadline);
-        error OutputOutOfBounds(uint256 index, int256 value);
-        error InstanceCount(uint256 got, uint256 want);
-        error ProofLength(uint256 got, uint256 want);
-        error ProofRejected();
-        error CalldataLayout();
-    }
-}
 
 /// A proof and what it says.
 struct Made {
@@ -181,9 +166,6 @@ async fn refused(world: &World, calldata: Bytes) -> Result<String> {
     };
     let payload = error.as_error_resp().and_then(|payload| payload.as_revert_data());
     let data = payload.ok_or_else(|| eyre!("the call failed without a reason: {error}"))?;
-    ensure!(data.len() >= 4, "the call reverted without a named error");
-    let name = IRefusals::IRefusalsErrors::abi_decode(&data)
-        .map(|error| format!("{error:?}"))
-        .unwrap_or_else(|_| format!("error {}", alloy::hex::encode_prefixed(&data[..4])));
-    Ok(name.split('(').next().unwrap_or(&name).to_owned())
+    let revert = Revert::decode(&data);
+    revert.name().map(str::to_owned).ok_or_else(|| eyre!("the call reverted without a known error: {revert}"))
 }

@@ -19,33 +19,18 @@ pub(crate) struct Doctor {
 
 struct Tool {
     name: &'static str,
-    /// Whether it is one of Foundry's, which `script/foundry` runs.
-    foundry: bool,
     needed_for: &'static str,
-    remedy: &'static str,
 }
 
 const TOOLS: [Tool; 4] = [
-    Tool { name: "node", foundry: false, needed_for: "compiling verifiers", remedy: "install Node.js 20 or later" },
-    Tool {
-        name: "forge",
-        foundry: true,
-        needed_for: "testing the contracts",
-        remedy: "run script/setup in the repository",
-    },
-    Tool {
-        name: "anvil",
-        foundry: true,
-        needed_for: "the local chain of the demo",
-        remedy: "run script/setup in the repository",
-    },
-    Tool {
-        name: "cast",
-        foundry: true,
-        needed_for: "looking at chains by hand",
-        remedy: "run script/setup in the repository",
-    },
+    Tool { name: NODE, needed_for: "compiling verifiers" },
+    Tool { name: "forge", needed_for: "testing the contracts" },
+    Tool { name: "anvil", needed_for: "the local chain of the demo" },
+    Tool { name: "cast", needed_for: "looking at chains by hand" },
 ];
+
+/// The one tool that is not Foundry's, which `script/foundry` runs.
+const NODE: &str = "node";
 
 impl Doctor {
     pub(crate) fn execute(self) -> Result<Report, Failure> {
@@ -57,10 +42,10 @@ impl Doctor {
             missing += usize::from(version.is_none());
             match &version {
                 Some(version) => report.row(tool.name, version),
-                None => report.row(tool.name, format!("missing, needed for {}: {}", tool.needed_for, tool.remedy)),
+                None => report.row(tool.name, format!("missing, needed for {}: {}", tool.needed_for, tool.remedy())),
             };
             found.push(
-                json!({ "name": tool.name, "version": version, "needed_for": tool.needed_for, "remedy": tool.remedy }),
+                json!({ "name": tool.name, "version": version, "needed_for": tool.needed_for, "remedy": tool.remedy() }),
             );
         }
         let solc = match solc_path(self.solc.as_deref()) {
@@ -108,8 +93,12 @@ fn in_repository(file: &Path) -> Option<PathBuf> {
 }
 
 impl Tool {
+    fn remedy(&self) -> &'static str {
+        if self.name == NODE { "install Node.js 20 or later" } else { "run script/setup in the repository" }
+    }
+
     fn version(&self) -> Option<String> {
-        match in_repository(Path::new("script/foundry")).filter(|_| self.foundry) {
+        match in_repository(Path::new("script/foundry")).filter(|_| self.name != NODE) {
             // The launchers in node_modules/.bin exit with success whatever happened.
             Some(script) => answer(Command::new(script).args([self.name, "--version"])),
             None => answer(Command::new(self.name).arg("--version")),

@@ -5,29 +5,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::Value;
+use super::{
+    model_file,
+    onnx::Onnx,
+    prepared,
+    refusal::{assert_mentions, refusal},
+    root, vouch,
+};
 
-use super::{model_file, onnx::Onnx, prepared, root, vouch};
-
-/// Runs a command that must be refused; its error code and sentence.
+/// Runs a command that must be refused; its error's code and sentence.
 fn refused(args: &[&str]) -> (String, String) {
-    let output = vouch(args.iter().copied().chain(["--json"]));
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(output.status.code(), Some(1), "vouch {args:?}: {text}");
-    let value: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
-    let part = |key: &str| value["error"][key].as_str().unwrap().to_owned();
-    let sentence = format!("{}; {}", part("message"), part("remedy"));
-    assert!(!sentence.contains("panicked") && !sentence.contains('\n'), "{sentence}");
+    let refusal = refusal(args, &vouch(args.iter().copied().chain(["--json"])));
     // People see the same on standard error, and nothing else.
     let plain = vouch(args);
     assert_eq!(String::from_utf8_lossy(&plain.stderr).lines().count(), 1, "vouch {args:?}");
-    (part("code"), sentence)
-}
-
-fn assert_mentions(sentence: &str, words: &[&str]) {
-    for word in words {
-        assert!(sentence.contains(word), "{word:?} is not in {sentence:?}");
-    }
+    refusal
 }
 
 /// Compiles an ONNX file into a folder that must not appear.

@@ -6,6 +6,7 @@ mod bad_input;
 #[path = "../../../graph/tests/onnx/mod.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod onnx;
+mod refusal;
 mod whole_path;
 
 use std::{

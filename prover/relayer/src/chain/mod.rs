@@ -98,7 +98,6 @@ struct Answers {
 }
 
 struct Endpoint {
-    label: String,
     url: RpcUrl,
     provider: RootProvider,
 }
@@ -111,11 +110,7 @@ impl Chain {
         let endpoints = config
             .rpc
             .iter()
-            .map(|rpc| Endpoint {
-                label: rpc.label(),
-                url: rpc.clone(),
-                provider: RootProvider::new_http(rpc.url().clone()),
-            })
+            .map(|rpc| Endpoint { url: rpc.clone(), provider: RootProvider::new_http(rpc.url().clone()) })
             .collect();
         Self {
             chain_id: config.chain_id,
@@ -156,9 +151,9 @@ impl Chain {
             match answer {
                 Ok(Ok((chain_id, _))) if chain_id != self.chain_id => answers.strangers.push((index, chain_id)),
                 Ok(Ok((_, Some(head)))) => answers.heads.push((index, head)),
-                Ok(Ok((_, None))) => answers.last = format!("{}: it has no block", endpoint.label),
-                Ok(Err(error)) => answers.last = format!("{}: {}", endpoint.label, endpoint.url.describe(&error)),
-                Err(_) => answers.last = format!("{}: no answer in {:?}", endpoint.label, self.timeout),
+                Ok(Ok((_, None))) => answers.last = endpoint.says("it has no block"),
+                Ok(Err(error)) => answers.last = endpoint.says(endpoint.url.describe(&error)),
+                Err(_) => answers.last = endpoint.says(format_args!("no answer in {:?}", self.timeout)),
             }
         }
         answers
@@ -176,9 +171,9 @@ impl Chain {
         {
             let mut known = self.passed_over.lock().unwrap_or_else(PoisonError::into_inner);
             for (index, why) in strangers.chain(judged.doubted) {
-                last = format!("{}: {why}", self.endpoints[index].label);
+                last = self.endpoints[index].says(&why);
                 if !known.contains(&index) {
-                    let endpoint = self.endpoints[index].label.clone();
+                    let endpoint = self.endpoints[index].url.label();
                     self.reporter.tell(RelayEvent::PassedOver { endpoint, why });
                 }
                 passed_over.insert(index);
@@ -202,7 +197,7 @@ impl Chain {
         loop {
             let answers = self.ask_all().await;
             if let Some((index, got)) = answers.strangers.first() {
-                let endpoint = self.endpoints[*index].label.clone();
+                let endpoint = self.endpoints[*index].url.label();
                 return Err(RelayerError::WrongChain { endpoint, want: self.chain_id, got: *got });
             }
             match self.settle(answers) {
@@ -355,11 +350,11 @@ impl Chain {
                 Ok(Ok(())) => Sent::Accepted,
                 Ok(Err(RpcError::ErrorResp(refusal))) => sent(&refusal.message),
                 Ok(Err(error)) => {
-                    last = format!("{}: {}", endpoint.label, endpoint.url.describe(&error));
+                    last = endpoint.says(endpoint.url.describe(&error));
                     continue;
                 }
                 Err(_) => {
-                    last = format!("{}: no answer in {:?}", endpoint.label, self.timeout);
+                    last = endpoint.says(format_args!("no answer in {:?}", self.timeout));
                     continue;
                 }
             };
@@ -437,10 +432,10 @@ impl Chain {
             } else if error.message.contains("revert") {
                 RelayerError::Reverted { what: method, revert: Revert::decode(&Bytes::new()) }
             } else {
-                RelayerError::Rpc { endpoint: endpoint.label.clone(), method, problem: error.message.into_owned() }
+                RelayerError::Rpc { endpoint: endpoint.url.label(), method, problem: error.message.into_owned() }
             }),
-            Ok(Err(error)) => Err(unreachable(format!("{}: {}", endpoint.label, endpoint.url.describe(&error)))),
-            Err(_) => Err(unreachable(format!("{}: no answer in {:?}", endpoint.label, self.timeout))),
+            Ok(Err(error)) => Err(unreachable(endpoint.says(endpoint.url.describe(&error)))),
+            Err(_) => Err(unreachable(endpoint.says(format_args!("no answer in {:?}", self.timeout)))),
         }
     }
 
@@ -464,10 +459,17 @@ fn no_answer(method: &'static str, mut failures: Vec<RelayerError>) -> RelayerEr
     }
 }
 
+impl Endpoint {
+    /// What went wrong with it, for messages.
+    fn says(&self, what: impl std::fmt::Display) -> String {
+        format!("{}: {what}", self.url.label())
+    }
+}
+
 /// Shows the label alone: the rest holds credentials.
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.label)
+        self.url.fmt(f)
     }
 }
 

@@ -1,5 +1,8 @@
 //! One job for each statement.
 
+use sqlx::Sqlite;
+use sqlx::sqlite::SqliteArguments;
+
 use super::job::{JobRecord, JobState, StatementInputs, StatementKey};
 use super::{Journal, now, row};
 use crate::error::RelayerError;
@@ -29,40 +32,22 @@ impl Journal {
         deadline: Option<u64>,
     ) -> Result<(JobRecord, Enqueued), RelayerError> {
         let mut tx = self.begin().await?;
-        let words = inputs.map(|inputs| row::words_to_text(&inputs.input_words));
-        let made = sqlx::query(
+        let insert = sqlx::query(
             "INSERT OR IGNORE INTO jobs (chain_id, consumer, action, model_id, model_version, epoch, context, \
              nullifier, input_words, deadline, state, created_at, updated_at) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?)",
-        )
-        .bind(key.chain_id.cast_signed())
-        .bind(key.consumer.to_string())
-        .bind(key.action.as_str())
-        .bind(key.model_id.to_string())
-        .bind(key.model_version.cast_signed())
-        .bind(key.epoch.cast_signed())
-        .bind(inputs.map(|inputs| inputs.context.to_string()))
-        .bind(inputs.map(|inputs| inputs.nullifier.to_string()))
-        .bind(&words)
-        .bind(deadline.map(u64::cast_signed))
-        .bind(now().cast_signed())
-        .bind(now().cast_signed())
-        .execute(&mut *tx)
-        .await
-        .map_err(self.failed("write"))?;
-        let found = sqlx::query(
+        );
+        let made = bind_inputs(bind_key(insert, key), inputs, deadline)
+            .bind(now().cast_signed())
+            .bind(now().cast_signed())
+            .execute(&mut *tx)
+            .await
+            .map_err(self.failed("write"))?;
+        let select = sqlx::query(
             "SELECT * FROM jobs WHERE chain_id = ? AND consumer = ? AND action = ? AND model_id = ? \
              AND model_version = ? AND epoch = ?",
-        )
-        .bind(key.chain_id.cast_signed())
-        .bind(key.consumer.to_string())
-        .bind(key.action.as_str())
-        .bind(key.model_id.to_string())
-        .bind(key.model_version.cast_signed())
-        .bind(key.epoch.cast_signed())
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(self.failed("read"))?;
+        );
+        let found = bind_key(select, key).fetch_one(&mut *tx).await.map_err(self.failed("read"))?;
         let mut job = row::job(&found)?;
         let enqueued = if made.rows_affected() == 1 {
             self.note(&mut tx, job.id, JobState::Queued, "").await?;
@@ -70,11 +55,9 @@ impl Journal {
         } else if job.inputs.as_ref() == inputs || !may_change(job.state) {
             Enqueued::Known
         } else {
-            sqlx::query("UPDATE jobs SET context = ?, nullifier = ?, input_words = ?, deadline = ? WHERE id = ?")
-                .bind(inputs.map(|inputs| inputs.context.to_string()))
-                .bind(inputs.map(|inputs| inputs.nullifier.to_string()))
-                .bind(&words)
-                .bind(deadline.map(u64::cast_signed))
+            let update =
+                sqlx::query("UPDATE jobs SET context = ?, nullifier = ?, input_words = ?, deadline = ? WHERE id = ?");
+            bind_inputs(update, inputs, deadline)
                 .bind(job.id.0)
                 .execute(&mut *tx)
                 .await
@@ -89,6 +72,28 @@ impl Journal {
         tx.commit().await.map_err(self.failed("write"))?;
         Ok((job, enqueued))
     }
+}
+
+type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
+
+/// The columns that identify a job, in the order of the key's fields.
+fn bind_key<'q>(query: Query<'q>, key: &StatementKey) -> Query<'q> {
+    query
+        .bind(key.chain_id.cast_signed())
+        .bind(key.consumer.to_string())
+        .bind(key.action.as_str())
+        .bind(key.model_id.to_string())
+        .bind(key.model_version.cast_signed())
+        .bind(key.epoch.cast_signed())
+}
+
+/// `context`, `nullifier`, `input_words` and `deadline`.
+fn bind_inputs<'q>(query: Query<'q>, inputs: Option<&StatementInputs>, deadline: Option<u64>) -> Query<'q> {
+    query
+        .bind(inputs.map(|inputs| inputs.context.to_string()))
+        .bind(inputs.map(|inputs| inputs.nullifier.to_string()))
+        .bind(inputs.map(|inputs| row::words_to_text(&inputs.input_words)))
+        .bind(deadline.map(u64::cast_signed))
 }
 
 /// Whether a job in this state can start anew with other inputs.

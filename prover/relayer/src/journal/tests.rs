@@ -42,6 +42,15 @@ async fn reserve(journal: &Journal, id: JobId, nonce: u64) -> Result<JobRecord, 
     journal.record(id, &Step::Reserve { sender: Address::repeat_byte(1), nonce }).await
 }
 
+/// A job whose transaction, signed at nonce 0 long ago, is with the nodes; and where it is mined next.
+async fn broadcast(journal: &Journal) -> (JobId, MinedAt) {
+    let (job, _) = journal.enqueue(&key(1), Some(&inputs()), None).await.unwrap();
+    reserve(journal, job.id, 0).await.unwrap();
+    journal.record(job.id, &Step::Sign(attempt(5, 0))).await.unwrap();
+    journal.record(job.id, &Step::Broadcast).await.unwrap();
+    (job.id, MinedAt { hash: B256::repeat_byte(5), block_number: 3, block_hash: B256::repeat_byte(6) })
+}
+
 #[tokio::test]
 async fn a_statement_seen_twice_is_one_job() {
     let folder = tempfile::tempdir().unwrap();
@@ -141,23 +150,19 @@ async fn another_chain_with_the_same_id_is_noticed() {
 async fn a_reorganisation_gives_the_fee_back_and_a_retry_frees_the_nonce() {
     let folder = tempfile::tempdir().unwrap();
     let journal = Journal::open(&folder.path().join("j.db")).await.unwrap();
-    let (job, _) = journal.enqueue(&key(1), Some(&inputs()), None).await.unwrap();
-    reserve(&journal, job.id, 0).await.unwrap();
-    journal.record(job.id, &Step::Sign(attempt(5, 0))).await.unwrap();
-    journal.record(job.id, &Step::Broadcast).await.unwrap();
-    let at = MinedAt { hash: B256::repeat_byte(5), block_number: 3, block_hash: B256::repeat_byte(6) };
-    let mined = journal.record(job.id, &Step::Mine { at, fee_paid: 77 }).await.unwrap();
+    let (id, at) = broadcast(&journal).await;
+    let mined = journal.record(id, &Step::Mine { at, fee_paid: 77 }).await.unwrap();
     assert_eq!((mined.mined, journal.fees_since(0).await.unwrap()), (Some(at), 77));
     assert_eq!(journal.last_mined_nonce(Address::repeat_byte(1)).await.unwrap(), Some(0));
-    let dropped = journal.record(job.id, &Step::Unmine).await.unwrap();
+    let dropped = journal.record(id, &Step::Unmine).await.unwrap();
     assert_eq!((dropped.mined, journal.fees_since(0).await.unwrap()), (None, 0));
 
     let end = Step::Finish { end: JobState::Failed, reason: Some("why".to_owned()) };
-    let failed = journal.record(job.id, &end).await.unwrap();
+    let failed = journal.record(id, &end).await.unwrap();
     assert_eq!((failed.nonce, failed.reason.as_deref()), (None, Some("why")));
-    let again = journal.retry(job.id).await.unwrap();
+    let again = journal.retry(id).await.unwrap();
     assert_eq!((again.state, again.reason, again.calldata), (JobState::Queued, None, None));
-    assert!(matches!(journal.retry(job.id).await, Err(RelayerError::IllegalStep { .. })));
+    assert!(matches!(journal.retry(id).await, Err(RelayerError::IllegalStep { .. })));
 }
 
 #[tokio::test]
@@ -185,14 +190,9 @@ async fn other_inputs_start_a_job_anew_but_not_one_that_holds_a_nonce() {
 async fn a_fee_counts_from_when_its_transaction_was_mined() {
     let folder = tempfile::tempdir().unwrap();
     let journal = Journal::open(&folder.path().join("j.db")).await.unwrap();
-    let (job, _) = journal.enqueue(&key(1), Some(&inputs()), None).await.unwrap();
-    reserve(&journal, job.id, 0).await.unwrap();
-    // Signed long ago.
-    journal.record(job.id, &Step::Sign(attempt(5, 0))).await.unwrap();
-    journal.record(job.id, &Step::Broadcast).await.unwrap();
-    let at = MinedAt { hash: B256::repeat_byte(5), block_number: 3, block_hash: B256::repeat_byte(6) };
+    let (id, at) = broadcast(&journal).await;
     let start = now();
-    journal.record(job.id, &Step::Mine { at, fee_paid: 77 }).await.unwrap();
+    journal.record(id, &Step::Mine { at, fee_paid: 77 }).await.unwrap();
     assert_eq!(journal.fees_since(start).await.unwrap(), 77);
     assert_eq!(journal.fees_since(now() + 1).await.unwrap(), 0);
 }
