@@ -14,10 +14,12 @@ const COLUMNS = [
     ['model', 'model', String],
     ['parameters', 'params', (v) => whole.format(v)],
     ['rows', 'k', (v) => `2^${v}`],
+    ['height', 'height', String],
     ['advice', 'advice_columns', String],
     ['fixed', 'fixed_columns', String],
     ['permutation', 'permutation_columns', String],
     ['cells', 'cells', (v) => whole.format(v)],
+    ['per element', 'cells_per_element', (v) => v.toFixed(1)],
     ['prove, s', 'prove_seconds', (v) => v.toFixed(2)],
     ['whole process, s', 'process_seconds', (v) => v.toFixed(2)],
     ['peak memory, MB', 'peak_memory_bytes', (v) => whole.format(v / 1e6)],
@@ -58,10 +60,11 @@ function record(command, files) {
 function table(report, file) {
     const row = (cells) => `| ${cells.join(' | ')} |`;
     const weights = field(report, 'public_weights', file)
-        ? 'Weights public, in the verifying key:'
-        : 'Weights private, hidden and not bound by the verifying key:';
+        ? 'weights public, in the verifying key'
+        : 'weights private, hidden and not bound by the verifying key';
+    const objective = { prover: 'Least proving time', gas: 'Least gas', memory: 'Least memory' };
     return [
-        weights,
+        `${objective[field(report, 'objective', file)]}, ${weights}:`,
         '',
         row(COLUMNS.map(([title]) => title)),
         row(COLUMNS.map(([, key]) => (key === 'model' ? '---' : '---:'))),
@@ -75,7 +78,7 @@ function tables(file) {
     const introduction = [
         `\`${field(content, 'command', file)}\` on ${field(content, 'machine', file)}. Times are medians of`,
         `${field(reports[0], 'runs', file)} proofs; the whole process includes loading the keys; gas is that of the whole`,
-        'transaction.',
+        'transaction. Cells are compared with the elements that the layers read and write and the weights.',
     ].join('\n');
     return [introduction, ...reports.map((report) => table(report, file))].join('\n\n');
 }

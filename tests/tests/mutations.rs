@@ -41,7 +41,7 @@ fn rebalancer(weights: WeightPlacement) -> Case {
     let samples = |name: &str| read_file(&model.join(name), &float.input_specs()).unwrap();
     let ranges = calibrate(&float, &samples("calibration.json")).unwrap();
     let graph = quantise(&float, &ranges, &QuantiseOptions::default()).unwrap();
-    let plan = Arc::new(CircuitPlan::choose(&graph, &PlanOptions { weights, k: None }).unwrap());
+    let plan = Arc::new(CircuitPlan::choose(&graph, &PlanOptions { weights, ..PlanOptions::default() }).unwrap());
     let srs = Srs::development(LogRows::new(plan.k).unwrap(), DevelopmentSeed::DEFAULT).unwrap();
     let spec = KeySpec { circuit: CircuitDigest([7; 32]), instances: plan.instances };
     let key = ProvingKey::generate(&srs, &ModelCircuit::for_keys(&graph, Arc::clone(&plan)).unwrap(), spec).unwrap();

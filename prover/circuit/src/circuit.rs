@@ -7,17 +7,17 @@ use halo2_proofs::{
 };
 use vouch_graph::{
     exec::execute,
-    int::{IntGraph, IntOp, Visibility, Word},
+    int::{IntGraph, Visibility, Word},
 };
 
 use crate::{
     column::{AdviceColumn as A, FixedColumn as F},
     config::{VouchConfig, WeightLane},
     error::CircuitError,
+    late::{self, ChallengeValues, table_row},
     layout::{Blank, Cell, Hints, Honest, LIMB_COLUMNS, Layout, field},
     lower::lay_out,
     plan::CircuitPlan,
-    second_phase::{self, ChallengeValues, table_row},
     shape::Shape,
 };
 
@@ -83,10 +83,8 @@ impl ModelCircuit {
         hints: &mut dyn Hints,
     ) -> Result<Self, CircuitError> {
         let shape = &plan.shape;
-        if shape.weight_lanes == 0 && graph.nodes.iter().any(|node| matches!(node.op, IntOp::Linear { .. })) {
-            return Err(CircuitError::PlanMismatch { what: "it has no weight lanes".to_owned() });
-        }
-        let (layout, outputs) = lay_out(graph, shape.weight_lanes, shape.weight_offset(), inputs, hints)?;
+        plan.check_shape(graph)?;
+        let (layout, outputs) = lay_out(graph, shape, inputs, hints)?;
         plan.covers(&layout)?;
         Ok(Self {
             plan,
@@ -103,44 +101,53 @@ impl ModelCircuit {
         &self.outputs
     }
 
-    /// Rows that logUp sums over, without the last.
-    fn run(&self) -> usize {
-        self.plan.usable_rows - 1
+    /// Logical rows that logUp sums over; one more ends the sum.
+    pub(crate) fn run(&self) -> usize {
+        self.plan.run()
     }
 
     fn assign_fixed(&self, region: &mut Region<'_, Fr>, config: &VouchConfig) {
         let layout = &self.layout;
         for (kind, cells) in F::ALL.into_iter().zip(&layout.fixed) {
-            let Some(column) = config.fixed(kind) else { continue };
+            let Some(mut place) = config.fixed(kind) else { continue };
+            if kind == F::Tag {
+                // Beside the segment that it is looked up with.
+                let segment = config.advice(A::Abs1).map_or(0, |segment| segment.offset);
+                (place.offset, place.step) = (segment, config.shape.height);
+            }
             for (row, value) in cells.iter().enumerate().filter(|(_, value)| **value != 0) {
-                region.assign_fixed(column, row, field(*value));
+                region.assign_fixed(place.column, place.row(row), field(*value));
             }
         }
-        let table = [F::TableIn, F::TableOut, F::TableTag].map(|kind| config.fixed(kind));
-        for row in 0..layout.table_rows() {
-            for (column, value) in table.into_iter().zip(table_row(layout, row)) {
-                if let Some(column) = column {
-                    region.assign_fixed(column, row, field(value));
-                }
+        let run = self.run() * config.shape.height;
+        if let Some(place) = config.fixed(F::Table) {
+            for row in 0..run {
+                region.assign_fixed(place.column, row, field(table_row(layout, row)[0] + 1));
             }
         }
-        if let Some(column) = config.fixed(F::Run) {
-            for row in 0..self.run() {
-                region.assign_fixed(column, row, Fr::one());
+        for (kind, part) in [(F::TableOut, 1), (F::TableTag, 2)] {
+            let Some(place) = config.fixed(kind) else { continue };
+            for row in 0..layout.table_rows() {
+                region.assign_fixed(place.column, row, field(table_row(layout, row)[part]));
             }
         }
-        if let Some(column) = config.fixed(F::Ends) {
-            for row in [0, self.run()] {
-                region.assign_fixed(column, row, Fr::one());
+        if let Some(place) = config.fixed(F::Base) {
+            for row in 0..=self.run() {
+                let end = row == 0 || row == self.run();
+                region.assign_fixed(place.column, row * config.shape.height, Fr::from(1 + u64::from(end)));
             }
         }
     }
 
     fn assign_lanes(&self, region: &mut Region<'_, Fr>, config: &VouchConfig) {
-        for (lane, cells) in config.lanes.iter().zip(&self.layout.lanes) {
-            for (row, weight) in cells.iter().enumerate() {
-                let weight = Fr::from(*weight);
-                match *lane {
+        let height = config.shape.height;
+        // Where there are no weights they are zero.
+        let zero = config.shape.weight_offset() as u64;
+        for (lane, cells) in self.layout.lanes.iter().enumerate() {
+            let zeros = std::iter::repeat_n(&zero, (self.run() + 1).saturating_sub(cells.len()));
+            for (row, weight) in cells.iter().chain(zeros).enumerate() {
+                let (row, weight) = (row * height + lane % height, Fr::from(*weight));
+                match config.lanes[lane / height] {
                     WeightLane::Private(column) => {
                         region.assign_advice(column, row, Value::known(weight));
                     }
@@ -158,8 +165,8 @@ impl ModelCircuit {
         let mut assign = |kind: A, row: usize, value: Fr| {
             #[cfg(test)]
             let value = self.meddling.first_phase_cell(kind, row).unwrap_or(value);
-            if let Some(column) = config.advice(kind) {
-                region.assign_advice(column, row, Value::known(value));
+            if let Some(place) = config.advice(kind) {
+                region.assign_advice(place.column, place.row(row), Value::known(value));
             }
         };
         for (kind, cells) in [A::P, A::Q, A::Acc, A::Y].into_iter().zip(&layout.advice) {
@@ -172,7 +179,8 @@ impl ModelCircuit {
                 assign(kind, row, field(i128::from(*limb)));
             }
         }
-        let multiplicities: Vec<Fr> = second_phase::multiplicities(layout).into_iter().map(Fr::from).collect();
+        let counts = late::multiplicities(layout, &config.shape, self.run());
+        let multiplicities: Vec<Fr> = counts.into_iter().map(Fr::from).collect();
         #[cfg(test)]
         let multiplicities = self.meddling.multiplicities(multiplicities);
         for (row, value) in multiplicities.iter().enumerate() {
@@ -183,7 +191,8 @@ impl ModelCircuit {
 
     fn copy_cells(&self, region: &mut Region<'_, Fr>, config: &VouchConfig) {
         let halo = |cell: Cell| {
-            config.advice(cell.column).map(|column| HaloCell { row_offset: cell.row, column: column.into() })
+            let place = config.advice(cell.column)?;
+            Some(HaloCell { row_offset: place.row(cell.row), column: place.column.into() })
         };
         for (left, right) in &self.layout.copies {
             if let (Some(left), Some(right)) = (halo(*left), halo(*right)) {
@@ -199,21 +208,20 @@ impl ModelCircuit {
         }
     }
 
-    fn assign_second_phase(
+    fn assign_late(
         &self,
         region: &mut Region<'_, Fr>,
         config: &VouchConfig,
         multiplicities: &[Fr],
         challenges: &ChallengeValues,
     ) {
-        let columns =
-            second_phase::compute(&self.layout, &config.shape, multiplicities, challenges, self.plan.usable_rows);
+        let columns = late::compute(&self.layout, &config.shape, multiplicities, challenges, self.run());
         #[cfg(test)]
-        let columns = self.meddling.second_phase(columns, challenges);
-        for kind in A::ALL.into_iter().filter(|kind| kind.is_second_phase()) {
-            let Some(column) = config.advice(kind) else { continue };
+        let columns = self.meddling.late(columns, challenges);
+        for kind in config.shape.advice().filter(|kind| kind.is_late()) {
+            let Some(place) = config.advice(kind) else { continue };
             for (row, value) in columns.column(kind).iter().enumerate() {
-                region.assign_advice(column, row, Value::known(*value));
+                region.assign_advice(place.column, place.row(row), Value::known(*value));
             }
         }
     }
@@ -232,7 +240,8 @@ fn challenge_values(region: &Region<'_, Fr>, config: &VouchConfig) -> Option<Cha
         outputs: get(challenges.outputs)?,
         positions: get(challenges.positions)?,
         lookup: get(Some(challenges.lookup))?,
-        tuple: get(challenges.tuple)?,
+        value: get(challenges.value)?,
+        slope: get(challenges.slope)?,
         tag: get(challenges.tag)?,
     })
 }
@@ -268,7 +277,7 @@ impl Circuit<Fr> for ModelCircuit {
                 self.copy_cells(&mut region, &config);
                 region.next_phase();
                 if let Some(challenges) = challenge_values(&region, &config) {
-                    self.assign_second_phase(&mut region, &config, &multiplicities, &challenges);
+                    self.assign_late(&mut region, &config, &multiplicities, &challenges);
                 }
                 Ok(())
             },

@@ -8,7 +8,7 @@ use halo2_proofs::{
 
 use crate::{
     column::{AdviceColumn, FixedColumn},
-    gadget::{arith, function, linear, lookup, rescale},
+    gadget::{arith, function, input, linear, lookup, rescale, track},
     shape::{Shape, WeightPlacement},
 };
 
@@ -21,8 +21,10 @@ pub(crate) struct Challenges {
     pub(crate) positions: Option<Challenge>,
     /// Separates looked-up values.
     pub(crate) lookup: Challenge,
-    /// Compresses a function's input and value.
-    pub(crate) tuple: Option<Challenge>,
+    /// Compresses a function's value.
+    pub(crate) value: Option<Challenge>,
+    /// Compresses a function's slope.
+    pub(crate) slope: Option<Challenge>,
     /// Compresses the tag of a function.
     pub(crate) tag: Option<Challenge>,
 }
@@ -36,12 +38,28 @@ pub(crate) enum WeightLane {
     Public(Column<Fixed>),
 }
 
+/// Where a column's cells are: a circuit column, and how far below the first row of a logical row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place<C> {
+    pub(crate) column: C,
+    pub(crate) offset: usize,
+    /// Rows from one cell to the next.
+    pub(crate) step: usize,
+}
+
+impl<C> Place<C> {
+    /// Circuit row of the cell of a logical row; of a row for columns of full height.
+    pub(crate) fn row(&self, row: usize) -> usize {
+        row * self.step + self.offset
+    }
+}
+
 /// Columns and challenges of a circuit of a given [`Shape`].
 #[derive(Debug, Clone)]
 pub struct VouchConfig {
     pub(crate) shape: Shape,
-    advice: Vec<Option<Column<Advice>>>,
-    fixed: Vec<Option<Column<Fixed>>>,
+    advice: Vec<Option<Place<Column<Advice>>>>,
+    fixed: Vec<Option<Place<Column<Fixed>>>>,
     pub(crate) lanes: Vec<WeightLane>,
     pub(crate) instance: Column<Instance>,
     pub(crate) challenges: Challenges,
@@ -53,27 +71,38 @@ impl VouchConfig {
     /// Every challenge is drawn after the first phase and every operand of an identity under a
     /// challenge is a first-phase column, so no operand can depend on the challenge that tests it.
     pub fn configure(meta: &mut ConstraintSystem<Fr>, shape: Shape) -> Self {
-        let lanes: Vec<_> = (0..shape.weight_lanes)
+        let lanes: Vec<_> = (0..shape.lane_columns())
             .map(|_| match shape.weights {
                 WeightPlacement::Private => WeightLane::Private(meta.advice_column_in(FirstPhase)),
                 WeightPlacement::Public => WeightLane::Public(meta.fixed_column()),
             })
             .collect();
         let mut advice = vec![None; AdviceColumn::ALL.len()];
-        for column in shape.advice() {
-            let allocated = if column.is_second_phase() {
-                meta.advice_column_in(SecondPhase)
-            } else {
-                meta.advice_column_in(FirstPhase)
-            };
-            if column.is_permuted() {
-                meta.enable_equality(allocated);
+        for group in shape.groups() {
+            for shared in group.chunks(shape.height) {
+                let column = if shared.iter().any(|kind| kind.is_late()) {
+                    meta.advice_column_in(SecondPhase)
+                } else {
+                    meta.advice_column_in(FirstPhase)
+                };
+                if shared.iter().any(|kind| kind.is_permuted()) {
+                    meta.enable_equality(column);
+                }
+                for (offset, kind) in shared.iter().enumerate() {
+                    let step = if kind.is_full_height() { 1 } else { shape.height };
+                    advice[*kind as usize] = Some(Place { column, offset, step });
+                }
             }
-            advice[column as usize] = Some(allocated);
         }
         let mut fixed = vec![None; FixedColumn::ALL.len()];
-        for &column in &shape.fixed {
-            fixed[column as usize] = Some(meta.fixed_column());
+        for kind in shape.fixed.iter().filter(|kind| kind.is_full_height()) {
+            fixed[*kind as usize] = Some(Place { column: meta.fixed_column(), offset: 0, step: 1 });
+        }
+        for shared in shape.folded_fixed().chunks(shape.height) {
+            let column = meta.fixed_column();
+            for (offset, kind) in shared.iter().enumerate() {
+                fixed[*kind as usize] = Some(Place { column, offset, step: shape.height });
+            }
         }
         let instance = meta.instance_column();
         meta.enable_equality(instance);
@@ -81,16 +110,22 @@ impl VouchConfig {
         let mut challenge = |wanted: bool| wanted.then(|| meta.challenge_usable_after(FirstPhase));
         let outputs = challenge(shape.has_linear());
         let positions = challenge(shape.has_positions());
-        let tuple = challenge(shape.has_functions());
-        let tag = challenge(shape.has_functions());
+        let functions = shape.has_functions();
+        let (value, slope, tag) = (challenge(functions), challenge(functions), challenge(functions));
         let lookup = meta.challenge_usable_after(FirstPhase);
-        let challenges = Challenges { outputs, positions, lookup, tuple, tag };
+        let challenges = Challenges { outputs, positions, lookup, value, slope, tag };
 
         let config = Self { shape, advice, fixed, lanes, instance, challenges };
         arith::configure(meta, &config);
         rescale::configure(meta, &config);
+        if config.shape.has(FixedColumn::Input) {
+            input::configure(meta, &config);
+        }
         if config.shape.has_linear() {
             linear::configure(meta, &config);
+        }
+        if config.shape.has_tracks() {
+            track::configure(meta, &config);
         }
         if config.shape.has_functions() {
             function::configure(meta, &config);
@@ -99,18 +134,46 @@ impl VouchConfig {
         config
     }
 
-    /// The allocated column, where the shape has it.
-    pub(crate) fn advice(&self, column: AdviceColumn) -> Option<Column<Advice>> {
+    /// Where the column's cells are, where the shape has it.
+    pub(crate) fn advice(&self, column: AdviceColumn) -> Option<Place<Column<Advice>>> {
         self.advice[column as usize]
     }
 
-    /// The allocated column, where the shape has it.
-    pub(crate) fn fixed(&self, column: FixedColumn) -> Option<Column<Fixed>> {
+    /// Where the column's cells are, where the shape has it.
+    pub(crate) fn fixed(&self, column: FixedColumn) -> Option<Place<Column<Fixed>>> {
         self.fixed[column as usize]
     }
 
-    /// Creates a gate of one constraint.
+    /// Whether the advice column holds weights.
+    pub(crate) fn is_lane(&self, column: usize) -> bool {
+        self.lanes.iter().any(|lane| matches!(lane, WeightLane::Private(lane) if lane.index() == column))
+    }
+
+    /// What an advice column's query reads.
+    pub(crate) fn kind(&self, column: usize, rotation: Rotation) -> Option<AdviceColumn> {
+        AdviceColumn::ALL.into_iter().find(|kind| {
+            self.advice(*kind).is_some_and(|place| {
+                let step = place.step as i32;
+                place.column.index() == column && (rotation.0 - place.offset as i32).rem_euclid(step) == 0
+            })
+        })
+    }
+
+    /// Creates a gate of one constraint, in force where a logical row begins.
     pub(crate) fn gate(
+        &self,
+        meta: &mut ConstraintSystem<Fr>,
+        name: &'static str,
+        constraint: impl FnOnce(&mut Queries<'_, '_>) -> Expression<Fr>,
+    ) {
+        self.row_gate(meta, name, |q| {
+            let base = q.fixed(FixedColumn::Base);
+            base * constraint(q)
+        });
+    }
+
+    /// Creates a gate of one constraint on every row of the circuit.
+    pub(crate) fn row_gate(
         &self,
         meta: &mut ConstraintSystem<Fr>,
         name: &'static str,
@@ -132,40 +195,58 @@ pub(crate) struct Queries<'c, 'v> {
 
 impl Queries<'_, '_> {
     pub(crate) fn advice(&mut self, column: AdviceColumn) -> Expression<Fr> {
-        self.advice_at(column, Rotation::cur())
+        self.advice_at(column, 0)
     }
 
-    /// The cell one row above.
+    /// The cell one logical row above.
     pub(crate) fn above(&mut self, column: AdviceColumn) -> Expression<Fr> {
-        self.advice_at(column, Rotation::prev())
+        self.advice_at(column, -1)
     }
 
-    /// The cell one row below.
+    /// The cell one row below, of a column of full height.
     pub(crate) fn below(&mut self, column: AdviceColumn) -> Expression<Fr> {
-        self.advice_at(column, Rotation::next())
+        self.advice_at(column, 1)
     }
 
-    fn advice_at(&mut self, column: AdviceColumn, at: Rotation) -> Expression<Fr> {
+    fn advice_at(&mut self, column: AdviceColumn, rows: i32) -> Expression<Fr> {
         match self.config.advice(column) {
-            Some(column) => self.cells.query_advice(column, at),
+            Some(Place { column, offset, step }) => {
+                self.cells.query_advice(column, Rotation(offset as i32 + rows * step as i32))
+            }
             None => constant(0),
         }
+    }
+
+    /// A cell of a circuit column, so many rows below.
+    pub(crate) fn at(&mut self, column: Column<Advice>, rows: i32) -> Expression<Fr> {
+        self.cells.query_advice(column, Rotation(rows))
     }
 
     pub(crate) fn fixed(&mut self, column: FixedColumn) -> Expression<Fr> {
         match self.config.fixed(column) {
-            Some(column) => self.cells.query_fixed(column, Rotation::cur()),
+            Some(Place { column, offset, .. }) => self.cells.query_fixed(column, Rotation(offset as i32)),
             None => constant(0),
         }
     }
 
+    /// The fixed cell one row below, of a column of full height.
+    pub(crate) fn fixed_below(&mut self, column: FixedColumn) -> Expression<Fr> {
+        match self.config.fixed(column) {
+            Some(Place { column, .. }) => self.cells.query_fixed(column, Rotation::next()),
+            None => constant(0),
+        }
+    }
+
+    /// The weights of a logical row.
     pub(crate) fn lanes(&mut self) -> Vec<Expression<Fr>> {
-        let lanes = self.config.lanes.clone();
-        lanes
-            .into_iter()
-            .map(|lane| match lane {
-                WeightLane::Private(column) => self.cells.query_advice(column, Rotation::cur()),
-                WeightLane::Public(column) => self.cells.query_fixed(column, Rotation::cur()),
+        let (lanes, height) = (self.config.lanes.clone(), self.config.shape.height);
+        (0..self.config.shape.weight_lanes)
+            .map(|lane| {
+                let at = Rotation((lane % height) as i32);
+                match lanes[lane / height] {
+                    WeightLane::Private(column) => self.cells.query_advice(column, at),
+                    WeightLane::Public(column) => self.cells.query_fixed(column, at),
+                }
             })
             .collect()
     }

@@ -1,7 +1,7 @@
 use halo2_proofs::{halo2curves::bn256::Fr, plonk::ConstraintSystem};
 use serde::{Deserialize, Serialize};
 
-use crate::shape::{Shape, WeightPlacement};
+use crate::shape::Shape;
 
 /// What is counted of a circuit before any key is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,10 +12,14 @@ pub struct Cost {
     pub fixed_columns: usize,
     /// Columns in the permutation, the instance column included.
     pub permutation_columns: usize,
-    /// Lookups in a row.
+    /// Degree of the constraints, which the quotient has one piece less than.
+    pub degree: usize,
+    /// Lookups in a logical row.
     pub lookups: usize,
-    /// Advice cells that the model assigns in the first phase.
+    /// Advice cells of the rows that the model uses, of every phase.
     pub cells: usize,
+    /// Elements that the layers read and write, and weights: `|X| + |W| + |Y|` summed over layers.
+    pub elements: usize,
 }
 
 /// Predicted figures; `vouch bench` prints them beside the measured ones.
@@ -41,10 +45,6 @@ struct Parts {
     evaluations: usize,
     /// Commitments that the verifier multiplies: the proof's and the key's.
     commitments: usize,
-    /// Products of the permutation argument.
-    products: usize,
-    /// Pieces of the quotient.
-    pieces: usize,
 }
 
 impl Parts {
@@ -59,8 +59,6 @@ impl Parts {
             points,
             evaluations: queries + 1 + permuted + (3 * products).saturating_sub(1),
             commitments: points + meta.num_fixed_columns() + permuted,
-            products,
-            pieces,
         }
     }
 
@@ -70,22 +68,23 @@ impl Parts {
 }
 
 impl Cost {
-    pub(crate) fn of(shape: &Shape, cells: usize) -> Self {
+    pub(crate) fn of(shape: &Shape, meta: &ConstraintSystem<Fr>, cells: usize, elements: usize) -> Self {
         Self {
-            advice_columns: shape.advice_columns(),
-            fixed_columns: shape.fixed_columns(),
-            permutation_columns: shape.permutation_columns(),
-            lookups: if shape.has_functions() { 6 } else { 4 },
+            advice_columns: meta.num_advice_columns(),
+            fixed_columns: meta.num_fixed_columns(),
+            permutation_columns: meta.permutation().get_columns().len(),
+            degree: meta.degree(),
+            lookups: shape.limbs().len(),
             cells,
+            elements,
         }
     }
 
-    /// Predicts the figures of a circuit of `2^k` rows with the constraint system `meta` of `shape`, for a statement of
+    /// Predicts the figures of a circuit of `2^k` rows with the constraint system `meta`, for a statement of
     /// `instances` words about a model of `parameters` numbers. The proof's length is exact. The other coefficients were
-    /// fitted to `vouch bench` on two cores, on models from 9 to 400,000 parameters.
+    /// fitted to `vouch bench --plans` on two cores, on models from 9 to 400,000 parameters.
     pub(crate) fn predict(
         self,
-        shape: &Shape,
         meta: &ConstraintSystem<Fr>,
         k: u32,
         instances: usize,
@@ -93,22 +92,20 @@ impl Cost {
     ) -> Prediction {
         let rows = f64::from(k).exp2();
         let parts = Parts::of(meta);
-        // Commitments to full field elements: the second phase, the permutation products, the quotient, the random
-        // polynomial and the opening.
-        let second = shape.advice().filter(|column| column.is_second_phase()).count();
-        let full = second + parts.products + parts.pieces + 3;
-        let small = self.advice_columns - second;
-        let public = if shape.weights == WeightPlacement::Public { shape.weight_lanes } else { 0 };
-        let extended = self.advice_columns + public + self.permutation_columns + parts.products;
-        let micros = 5.1 * full as f64 + 1.5 * small as f64 + 1.4 * extended as f64;
-        // A proving key keeps values, coefficients and four extended evaluations of each of its polynomials.
-        let polynomials = self.advice_columns * 2 + self.fixed_columns * 6 + self.permutation_columns * 6;
+        // Commitments and evaluations of each column, and those of the quotient and the opening.
+        let columns = 2.84 * self.advice_columns as f64
+            + 0.84 * self.fixed_columns as f64
+            + 6.63 * self.permutation_columns as f64;
+        let micros = columns + 30.6;
+        // Polynomials that are held at once: of each column some values, coefficients and extended evaluations, and
+        // those of the quotient.
+        let polynomials = 3.75 * self.advice_columns as f64 + 5.43 * self.fixed_columns as f64 + 46.0;
         Prediction {
-            prove_seconds: 0.08 + rows * 1e-6 * micros,
-            peak_memory_bytes: 16_500_000 + (rows * 32.0 * polynomials as f64) as u64 + 170 * parameters as u64,
+            prove_seconds: 0.05 + rows * 1e-6 * micros,
+            peak_memory_bytes: 18_000_000 + (rows * 32.0 * polynomials) as u64 + 83 * parameters as u64,
             proof_bytes: parts.proof_bytes() as u64,
-            verify_gas: 145_000 + 7_650 * parts.commitments as u64 + 730 * instances as u64,
-            runtime_bytes: 3_000 + 90 * parts.evaluations as u64,
+            verify_gas: 140_400 + (6_886 * parts.commitments + 797 * parts.evaluations + 715 * instances) as u64,
+            runtime_bytes: 3_310 + 90 * parts.evaluations as u64,
         }
     }
 }

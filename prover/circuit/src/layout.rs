@@ -1,6 +1,9 @@
 //! Rows as they are laid out: the builder that gadgets write to, and what it produces.
 
-use std::{collections::HashMap, fmt};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
 
 use halo2_proofs::halo2curves::{
     bn256::Fr,
@@ -10,13 +13,17 @@ use halo2_proofs::halo2curves::{
 use crate::{
     column::{AdviceColumn, FixedColumn},
     error::CircuitError,
-    gadget::{arith::Coefs, lookup::BYTES},
+    gadget::{arith::Coefs, track::Evaluations},
+    map::Purpose,
+    shape::Shape,
 };
 use vouch_graph::int::INTERPOLATION_POINTS;
 
 /// The field element of a signed integer.
 pub(crate) fn field(value: i128) -> Fr {
-    let magnitude = Fr::from_u128(value.unsigned_abs());
+    let magnitude = value.unsigned_abs();
+    // The conversion of 128 bits doubles 64 times.
+    let magnitude = u64::try_from(magnitude).map_or_else(|_| Fr::from_u128(magnitude), Fr::from);
     if value < 0 { -magnitude } else { magnitude }
 }
 
@@ -91,20 +98,30 @@ impl Hints for Blank {
     }
 }
 
-/// What a value row looks up.
+/// What a value row looks up; wide limbs have no high bytes.
 pub(crate) const LIMB_COLUMNS: [AdviceColumn; 4] =
     [AdviceColumn::Abs0, AdviceColumn::Abs1, AdviceColumn::Rem0, AdviceColumn::Rem1];
 
-/// The rows of a circuit: first-phase cells, fixed cells and copy constraints.
+/// Where an operation's rows begin in the two units.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Section {
+    /// Node or tensor.
+    pub(crate) name: String,
+    pub(crate) purpose: Purpose,
+    pub(crate) value_row: usize,
+    pub(crate) weight_row: usize,
+}
+
+/// The logical rows of a circuit: first-phase cells, fixed cells and copy constraints.
 #[derive(Clone, Default)]
 pub struct Layout {
     /// `p`, `q`, `acc`, `y` by column and row.
     pub(crate) advice: [Vec<Fr>; 4],
-    /// Bytes of each value row, in the order of [`LIMB_COLUMNS`].
+    /// Limbs of each value row, in the order of [`LIMB_COLUMNS`].
     pub(crate) limbs: Vec<[i64; 4]>,
     /// Weights with their offset, by lane and weight row.
     pub(crate) lanes: Vec<Vec<u64>>,
-    /// Fixed cells by column and row; tables and the logUp selectors depend on `k` and are not here.
+    /// Fixed cells by column and row; tables and [`FixedColumn::Base`] depend on `k` and are not here.
     pub(crate) fixed: Vec<Vec<i128>>,
     /// Pairs of equal cells.
     pub(crate) copies: Vec<(Cell, Cell)>,
@@ -112,12 +129,18 @@ pub struct Layout {
     pub(crate) instances: Vec<Cell>,
     /// Source of each cell of the column `X` in use, by row.
     pub(crate) x_sources: Vec<(usize, Cell)>,
+    /// Which operation rows belong to, in order.
+    pub(crate) sections: Vec<Section>,
     /// Function tables by tag, from 1.
     pub(crate) functions: Vec<Vec<i64>>,
+    /// Bits of a limb.
+    pub(crate) limb_bits: u32,
     /// Value rows used.
     pub(crate) value_rows: usize,
     /// Weight rows used.
     pub(crate) weight_rows: usize,
+    /// How many rows of weight matrices there are of each width; each takes as many weight rows as its lanes need.
+    pub(crate) widths: BTreeMap<usize, usize>,
 }
 
 impl fmt::Debug for Layout {
@@ -142,23 +165,29 @@ impl Layout {
         self.fixed(column, row) != 0
     }
 
-    /// Rows of the lookup table.
-    pub(crate) fn table_rows(&self) -> usize {
-        BYTES + self.functions.len() * INTERPOLATION_POINTS
+    /// Numbers of a limb.
+    pub(crate) fn limb_numbers(&self) -> usize {
+        1 << self.limb_bits
     }
 
-    /// Rows of the circuit, without the logUp sum's last one.
+    /// Row of the table with a function's point, by tag.
+    pub(crate) fn point_row(&self, tag: usize, point: usize) -> usize {
+        // A row between the tables, whose point would be the next of the last number otherwise.
+        self.limb_numbers() + 1 + (tag - 1) * INTERPOLATION_POINTS + point
+    }
+
+    /// Rows of the circuit that the lookup table takes.
+    pub(crate) fn table_rows(&self) -> usize {
+        match self.functions.len() {
+            0 => self.limb_numbers(),
+            functions => self.point_row(functions + 1, 0),
+        }
+    }
+
+    /// Logical rows, without the one that ends the logUp sum, and without the table.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.value_rows.max(self.weight_rows).max(self.table_rows())
-    }
-
-    /// Advice cells assigned in the first phase, weights included.
-    #[must_use]
-    pub fn cells(&self) -> usize {
-        self.advice.iter().map(Vec::len).sum::<usize>()
-            + 4 * self.limbs.len()
-            + self.lanes.iter().map(Vec::len).sum::<usize>()
+        self.value_rows.max(self.weight_rows)
     }
 }
 
@@ -173,13 +202,17 @@ pub(crate) struct Builder<'h> {
     weight_offset: i128,
     constants: HashMap<i128, Num>,
     tags: HashMap<Vec<i64>, usize>,
+    evaluations: Evaluations,
+    powers: HashMap<usize, Cell>,
+    position_sums: HashMap<[usize; 4], Cell>,
 }
 
 impl<'h> Builder<'h> {
-    pub(crate) fn new(lanes: usize, weight_offset: i128, hints: &'h mut dyn Hints) -> Self {
+    pub(crate) fn new(shape: &Shape, hints: &'h mut dyn Hints) -> Self {
         let layout = Layout {
             fixed: vec![Vec::new(); FixedColumn::ALL.len()],
-            lanes: vec![Vec::new(); lanes],
+            lanes: vec![Vec::new(); shape.weight_lanes],
+            limb_bits: shape.limb_bits,
             ..Layout::default()
         };
         Self {
@@ -187,9 +220,12 @@ impl<'h> Builder<'h> {
             hints,
             node: String::new(),
             acc: (Fr::ZERO, Some(0)),
-            weight_offset,
+            weight_offset: shape.weight_offset(),
             constants: HashMap::new(),
             tags: HashMap::new(),
+            evaluations: Evaluations::default(),
+            powers: HashMap::new(),
+            position_sums: HashMap::new(),
         }
     }
 
@@ -197,8 +233,11 @@ impl<'h> Builder<'h> {
         self.layout
     }
 
-    pub(crate) fn enter(&mut self, node: &str) {
+    /// Begins an operation.
+    pub(crate) fn enter(&mut self, node: &str, purpose: Purpose) {
         node.clone_into(&mut self.node);
+        let (value_row, weight_row) = (self.layout.value_rows, self.layout.weight_rows);
+        self.layout.sections.push(Section { name: node.to_owned(), purpose, value_row, weight_row });
     }
 
     pub(crate) fn hints(&mut self) -> &mut dyn Hints {
@@ -321,29 +360,37 @@ impl<'h> Builder<'h> {
         });
         let taken = self.take_row();
         debug_assert_eq!(taken, row);
-        for (column, coefficient) in [
-            (FixedColumn::CoefProduct, coefs.product),
-            (FixedColumn::CoefP, coefs.p),
-            (FixedColumn::CoefQ, coefs.q),
-            (FixedColumn::CoefConst, coefs.constant),
-            (FixedColumn::CoefPrev, coefs.prev),
-            (FixedColumn::Arith, 1),
-        ] {
-            if coefficient != 0 {
-                self.set_fixed(column, row, coefficient);
-            }
-        }
+        self.set_coefs(row, coefs);
         let cell = Cell { column: AdviceColumn::Acc, row };
         self.set_cell(cell, in_field);
         self.acc = (in_field, integer);
         Ok(Num { cell, value: integer.unwrap_or(0) })
     }
 
-    /// Sets the accumulator of a row that another gate defines.
-    pub(crate) fn set_acc(&mut self, row: usize, value: i128) {
-        while self.layout.value_rows <= row {
-            self.take_row();
+    fn set_coefs(&mut self, row: usize, coefs: Coefs) {
+        for (column, coefficient) in [
+            (FixedColumn::CoefProduct, coefs.product),
+            (FixedColumn::CoefP, coefs.p),
+            (FixedColumn::CoefQ, coefs.q),
+            (FixedColumn::CoefConst, coefs.constant),
+            (FixedColumn::CoefPrev, coefs.prev),
+        ] {
+            if coefficient != 0 {
+                self.set_fixed(column, row, coefficient);
+            }
         }
+    }
+
+    /// The accumulator of a row that is taken: of its operand `p` and of the row above.
+    pub(crate) fn accumulate(&mut self, row: usize, p: Option<Num>, coefs: Coefs) {
+        let above = row.checked_sub(1).map_or(Fr::ZERO, |above| self.layout.advice[AdviceColumn::Acc as usize][above]);
+        let sum = field(coefs.p) * field(p.map_or(0, Num::value)) + field(coefs.constant) + field(coefs.prev) * above;
+        self.set_coefs(row, coefs);
+        self.set_cell(Cell { column: AdviceColumn::Acc, row }, sum);
+    }
+
+    /// Sets the accumulator of the last row, where it is no sum of terms.
+    pub(crate) fn set_acc(&mut self, row: usize, value: i128) {
         self.assign(AdviceColumn::Acc, row, value);
         self.acc = (field(value), Some(value));
     }
@@ -360,10 +407,9 @@ impl<'h> Builder<'h> {
         Ok(Num { cell: Cell { column: AdviceColumn::Acc, row }, value })
     }
 
-    /// Makes a cell of the last row the next instance.
-    pub(crate) fn expose_last(&mut self, column: AdviceColumn) {
-        let row = self.layout.value_rows - 1;
-        self.layout.instances.push(Cell { column, row });
+    /// Makes a cell the next instance.
+    pub(crate) fn expose_cell(&mut self, cell: Cell) {
+        self.layout.instances.push(cell);
     }
 
     /// A constant of the model's structure, one row for each distinct value.
@@ -398,6 +444,7 @@ impl<'h> Builder<'h> {
     pub(crate) fn weight_row(&mut self, weights: &[i128]) -> Result<usize, CircuitError> {
         let row = self.layout.weight_rows;
         self.layout.weight_rows += 1;
+        // A row without weights has zeros alone.
         let padding = self.layout.lanes.len() - weights.len();
         for lane in 0..self.layout.lanes.len() {
             let weight = lane.checked_sub(padding).map_or(0, |i| weights[i]);
@@ -407,8 +454,36 @@ impl<'h> Builder<'h> {
             };
             self.layout.lanes[lane].push(stored);
         }
-        self.set_fixed(FixedColumn::Weight, row, 1);
         Ok(row)
+    }
+
+    /// Counts a row of a weight matrix.
+    pub(crate) fn count_width(&mut self, width: usize) {
+        *self.layout.widths.entry(width).or_default() += 1;
+    }
+
+    /// Number of weight rows so far.
+    pub(crate) fn weight_rows(&self) -> usize {
+        self.layout.weight_rows
+    }
+
+    /// Bits of a limb.
+    pub(crate) fn limb_bits(&self) -> u32 {
+        self.layout.limb_bits
+    }
+
+    pub(crate) fn evaluations(&mut self) -> &mut Evaluations {
+        &mut self.evaluations
+    }
+
+    /// Cells with powers of the challenge of positions.
+    pub(crate) fn powers(&mut self) -> &mut HashMap<usize, Cell> {
+        &mut self.powers
+    }
+
+    /// Cells with sums of such powers, see [`Builder::position_sum`].
+    pub(crate) fn position_sums(&mut self) -> &mut HashMap<[usize; 4], Cell> {
+        &mut self.position_sums
     }
 
     /// Number of weight lanes.

@@ -22,11 +22,14 @@ mod config;
 mod cost;
 mod error;
 mod gadget;
+mod geometry;
+mod late;
 mod layout;
 mod lower;
+mod map;
 mod phase_order;
 mod plan;
-mod second_phase;
+mod schedule;
 mod shape;
 
 pub use circuit::{ModelCircuit, instance_values};
@@ -35,7 +38,8 @@ pub use config::VouchConfig;
 pub use cost::{Cost, Prediction};
 pub use error::CircuitError;
 pub use layout::{Cell, HintSite, Hints, Honest, Layout, Num};
-pub use plan::{CircuitPlan, PlanOptions};
+pub use map::{CircuitMap, MapColumn, Mark, Purpose};
+pub use plan::{Alternative, CircuitPlan, Objective, PlanOptions, TOLERANCE};
 pub use shape::{Shape, WeightPlacement};
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! From the integer graph to rows.
 
-use vouch_graph::int::{IntGraph, IntNode, IntOp, Rescale, Source, Visibility};
+use vouch_graph::int::{IntGraph, IntOp, Rescale, Source, Visibility};
 
 use crate::{
     error::CircuitError,
@@ -10,38 +10,37 @@ use crate::{
         rescale::{Mode, SHIFT},
     },
     layout::{Builder, Hints, Layout, Num},
+    map::Purpose,
+    schedule::{Schedule, by_identity},
+    shape::Shape,
 };
 
-/// Lays out the whole graph for the given inputs, in the graph's order.
+/// Lays out the whole graph for the given inputs, in the graph's order. Of the shape it takes lanes and limbs.
 ///
 /// Public inputs' words become instances first, then public outputs' words.
 pub(crate) fn lay_out(
     graph: &IntGraph,
-    lanes: usize,
-    weight_offset: i128,
+    shape: &Shape,
     inputs: &[Vec<i64>],
     hints: &mut dyn Hints,
 ) -> Result<(Layout, Vec<Vec<i64>>), CircuitError> {
-    let mut builder = Builder::new(lanes, weight_offset, hints);
+    let schedule = Schedule::of(graph);
+    let mut builder = Builder::new(shape, hints);
     let mut tensors: Vec<Vec<Num>> = vec![Vec::new(); graph.tensors.len()];
     for (index, port) in graph.inputs.iter().enumerate() {
         let tensor = graph.tensor(port.tensor);
-        builder.enter(&tensor.name);
+        builder.enter(&tensor.name, Purpose::Input);
         let values = inputs.get(index).map(Vec::as_slice).unwrap_or_default();
         if values.len() != tensor.len() {
             return Err(CircuitError::InputLength { index, expected: tensor.len(), got: values.len() });
         }
-        tensors[port.tensor.0] = values
-            .iter()
-            .map(|value| builder.fresh(i128::from(*value), port.packing.bits))
-            .collect::<Result<_, _>>()?;
+        let public = port.visibility == Visibility::Public;
+        let wanted = &schedule.wanted[port.tensor.0];
+        tensors[port.tensor.0] = builder.input(values, port.packing, public, wanted)?;
     }
-    for port in graph.inputs.iter().filter(|port| port.visibility == Visibility::Public) {
-        builder.expose(&tensors[port.tensor.0], port.packing)?;
-    }
-    for node in &graph.nodes {
-        builder.enter(&node.name);
-        let output = lay_out_node(&mut builder, graph, node, &tensors)?;
+    for (at, node) in graph.nodes.iter().enumerate() {
+        builder.enter(&node.name, Purpose::of(&node.op));
+        let output = lay_out_node(&mut builder, graph, &schedule, at, &tensors)?;
         if output.len() != graph.tensor(node.output).len() {
             return Err(builder.malformed("the operation's output and its tensor differ in size"));
         }
@@ -49,7 +48,7 @@ pub(crate) fn lay_out(
     }
     for port in graph.outputs.iter().filter(|port| port.visibility == Visibility::Public) {
         let tensor = graph.tensor(port.tensor);
-        builder.enter(&tensor.name);
+        builder.enter(&tensor.name, Purpose::Output);
         // Packing is one-to-one for values of its width only: a wider one would carry into the next.
         if tensor.range.signed_bits() > port.packing.bits {
             return Err(builder.malformed("the output's values do not fit its packing"));
@@ -67,13 +66,17 @@ pub(crate) fn lay_out(
 fn lay_out_node(
     builder: &mut Builder<'_>,
     graph: &IntGraph,
-    node: &IntNode,
+    schedule: &Schedule,
+    at: usize,
     tensors: &[Vec<Num>],
 ) -> Result<Vec<Num>, CircuitError> {
+    let node = &graph.nodes[at];
     let input = |i: usize| -> Result<&[Num], CircuitError> {
         let tensor = node.inputs.get(i).and_then(|id| tensors.get(id.0));
         tensor.map(Vec::as_slice).ok_or_else(|| builder.malformed("an operand is missing"))
     };
+    let wanted = schedule.wanted[node.output.0].as_slice();
+    let len = graph.tensor(node.output).len();
     match &node.op {
         IntOp::Linear { shape, width, weight, bias, rescale } => {
             let x = input(0)?;
@@ -87,55 +90,60 @@ fn lay_out_node(
                 bias: bias.map(|bias| graph.params[bias].values.as_slice()),
                 rescale: *rescale,
                 mode,
+                geometry: schedule.geometries[at].as_ref(),
+                wanted,
             };
             builder.linear(&layer, x)
         }
         IntOp::Add { ca, cb, c, rescale } => {
             let (a, b) = (input(0)?, input(1)?);
             let (ca, cb) = (i128::from(*ca), i128::from(*cb));
-            let terms = a.iter().zip(b).map(|(a, b)| [Term::Scaled(ca, *a), Term::Scaled(cb, *b)]);
-            terms.map(|terms| rescaled_sum(builder, &terms, i128::from(*c), *rescale)).collect()
+            builder.emit(len, wanted, |builder, i| {
+                let terms = [Term::Scaled(ca, a[i]), Term::Scaled(cb, b[i])];
+                rescaled_sum(builder, &terms, i128::from(*c), *rescale)
+            })
         }
         IntOp::Mul { c, rescale } => {
             let (a, b) = (input(0)?, input(1)?);
-            let terms = a.iter().zip(b).map(|(a, b)| [Term::Product(i128::from(*c), *a, *b)]);
-            terms.map(|terms| rescaled_sum(builder, &terms, 0, *rescale)).collect()
+            builder.emit(len, wanted, |builder, i| {
+                rescaled_sum(builder, &[Term::Product(i128::from(*c), a[i], b[i])], 0, *rescale)
+            })
         }
         IntOp::Affine { scale, offset, rescale } => {
             let a = input(0)?;
-            let of = |values: &[i64], i: usize| -> Option<i128> {
-                let one_for_all = values.len() == 1;
-                values.get(if one_for_all { 0 } else { i }).map(|v| i128::from(*v))
-            };
-            let mut out = Vec::with_capacity(a.len());
-            for (i, a) in a.iter().enumerate() {
-                let (Some(scale), Some(offset)) = (of(scale, i), of(offset, i)) else {
+            builder.emit(len, wanted, |builder, i| {
+                let of = |values: &[i64]| values.get(if values.len() == 1 { 0 } else { i }).map(|v| i128::from(*v));
+                let (Some(scale), Some(offset)) = (of(scale), of(offset)) else {
                     return Err(builder.malformed("factors and operand differ in size"));
                 };
-                out.push(rescaled_sum(builder, &[Term::Scaled(scale, *a)], offset, *rescale)?);
-            }
-            Ok(out)
+                rescaled_sum(builder, &[Term::Scaled(scale, a[i])], offset, *rescale)
+            })
         }
         IntOp::Sum { group, c, rescale } => {
-            let groups = input(0)?.chunks(*group).map(<[Num]>::to_vec).collect::<Vec<_>>();
-            let terms = groups.iter().map(|group| group.iter().map(|a| Term::Scaled(i128::from(*c), *a)).collect());
-            terms.map(|terms: Vec<_>| rescaled_sum(builder, &terms, 0, *rescale)).collect()
+            let a = input(0)?;
+            builder.emit(len, wanted, |builder, i| {
+                let group = &a[i * group..(i + 1) * group];
+                let terms: Vec<_> = group.iter().map(|a| Term::Scaled(i128::from(*c), *a)).collect();
+                rescaled_sum(builder, &terms, 0, *rescale)
+            })
         }
         IntOp::MatMul { rows, inner, cols, rescale } => {
             let (a, b) = (input(0)?, input(1)?);
-            let mut out = Vec::with_capacity(rows * cols);
-            for i in 0..*rows {
-                for j in 0..*cols {
+            match Mode::of(rescale.kind) {
+                Some(mode) if by_identity(*rows, *inner, *cols, rescale.kind) => {
+                    builder.matrix_product([*rows, *inner, *cols], (a, b), (*rescale, mode), wanted)
+                }
+                _ => builder.emit(len, wanted, |builder, at| {
+                    let (i, j) = (at / cols, at % cols);
                     let product = |l: usize| Term::Product(1, a[i * inner + l], b[l * cols + j]);
                     let terms: Vec<_> = (0..*inner).map(product).collect();
-                    out.push(rescaled_sum(builder, &terms, 0, *rescale)?);
-                }
+                    rescaled_sum(builder, &terms, 0, *rescale)
+                }),
             }
-            Ok(out)
         }
         IntOp::Max { group } => {
-            let groups = input(0)?.chunks(*group).map(<[Num]>::to_vec).collect::<Vec<_>>();
-            groups.iter().map(|group| builder.maximum(group)).collect()
+            let a = input(0)?;
+            builder.emit(len, wanted, |builder, i| builder.maximum(&a[i * group..(i + 1) * group]))
         }
         IntOp::Function { table, rescale, .. } => {
             let a = input(0)?;
@@ -143,11 +151,11 @@ fn lay_out_node(
                 return Err(builder.malformed("a function has no rescale"));
             };
             let tag = builder.function_tag(table);
-            a.iter().map(|a| builder.function(*a, tag, *rescale, mode)).collect()
+            builder.emit(len, wanted, |builder, i| builder.function(a[i], tag, *rescale, mode))
         }
         IntOp::Div { shift } => {
             let (a, b) = (input(0)?, input(1)?);
-            a.iter().zip(b).map(|(a, b)| builder.divide(*a, *b, *shift)).collect()
+            builder.emit(len, wanted, |builder, i| builder.divide(a[i], b[i], *shift))
         }
         IntOp::View { sources } => sources
             .iter()

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use halo2_proofs::{halo2curves::bn256::Fr, plonk::ConstraintSystem};
 use serde::{Deserialize, Serialize};
-use vouch_graph::int::{IntGraph, IntOp};
+use vouch_graph::int::{IntGraph, IntNode, IntOp, LinearShape, TensorId};
 
 use crate::{
     column::{AdviceColumn, FixedColumn},
@@ -20,16 +20,41 @@ use crate::{
 const MIN_K: u32 = 9;
 /// Largest circuit considered.
 const MAX_K: u32 = 22;
-/// Most weight lanes considered.
-const MAX_LANES: usize = 48;
+/// Most columns of weights considered.
+const MAX_LANE_COLUMNS: usize = 48;
+/// Heights of a logical row considered.
+const HEIGHTS: [usize; 3] = [1, 2, 4];
+/// Bits of a limb considered.
+const LIMB_BITS: [u32; 2] = [8, 16];
+/// Plans worse than the best by at most this share are as good, and the fastest of them wins.
+pub const TOLERANCE: f64 = 0.05;
+
+/// What a plan is to be best at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Objective {
+    /// Least proving time.
+    #[default]
+    Prover,
+    /// Least gas to verify.
+    Gas,
+    /// Least memory to prove.
+    Memory,
+}
 
 /// What the user decides about a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PlanOptions {
     /// Where the weights live.
     pub weights: WeightPlacement,
-    /// Size to use, as a power of two; the cheapest by default.
+    /// Size to use, as a power of two; the best by default.
     pub k: Option<u32>,
+    /// Rows that a logical row takes, see [`Shape::height`]; the best by default.
+    pub height: Option<usize>,
+    /// Bits of a looked-up limb; the best by default.
+    pub limb_bits: Option<u32>,
+    /// What the plan is to be best at.
+    pub objective: Objective,
 }
 
 /// Size and shape of a model's circuit.
@@ -43,9 +68,9 @@ pub struct CircuitPlan {
     pub k: u32,
     /// What the constraint system depends on.
     pub shape: Shape,
-    /// Rows of the value unit.
+    /// Logical rows of the value unit.
     pub value_rows: usize,
-    /// Rows of the weight unit.
+    /// Logical rows of the weight unit.
     pub weight_rows: usize,
     /// Rows that are not blinding.
     pub usable_rows: usize,
@@ -57,58 +82,96 @@ pub struct CircuitPlan {
     pub predicted: Prediction,
 }
 
+/// A plan that was considered.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Alternative {
+    /// Rows, as a power of two.
+    pub k: u32,
+    /// Rows that a logical row takes.
+    pub height: usize,
+    /// Bits of a limb.
+    pub limb_bits: u32,
+    /// Weights in a logical row.
+    pub weight_lanes: usize,
+    /// Share of the usable rows that the model takes.
+    pub filled: f64,
+    /// Counts.
+    pub cost: Cost,
+    /// Predicted figures.
+    pub predicted: Prediction,
+}
+
+impl Objective {
+    /// What is to be least.
+    #[must_use]
+    pub fn score(self, predicted: &Prediction) -> f64 {
+        match self {
+            Self::Prover => predicted.prove_seconds,
+            Self::Gas => predicted.verify_gas as f64,
+            Self::Memory => predicted.peak_memory_bytes as f64,
+        }
+    }
+
+    /// Position of the best of the alternatives.
+    fn best(self, alternatives: &[Alternative]) -> Option<usize> {
+        let score = |i: &usize| self.score(&alternatives[*i].predicted);
+        let all = 0..alternatives.len();
+        let least = all.clone().map(|i| score(&i)).min_by(f64::total_cmp)?;
+        let seconds = |i: &usize| alternatives[*i].predicted.prove_seconds;
+        all.filter(|i| score(i) <= least * (1.0 + TOLERANCE)).min_by(|a, b| seconds(a).total_cmp(&seconds(b)))
+    }
+}
+
 impl CircuitPlan {
-    /// Picks the size and the number of weight lanes with the least predicted proving time.
+    /// Picks the plan that is predicted to be best at the objective.
     ///
     /// # Errors
     /// Where the graph is invalid or fits no supported size.
     pub fn choose(graph: &IntGraph, options: &PlanOptions) -> Result<Self, CircuitError> {
+        Ok(Self::explain(graph, options)?.0)
+    }
+
+    /// The same, and every plan that was considered: for each size, height of a logical row and width of limbs the one
+    /// with the fewest weight lanes that hold the weights.
+    ///
+    /// # Errors
+    /// As [`CircuitPlan::choose`].
+    pub fn explain(graph: &IntGraph, options: &PlanOptions) -> Result<(Self, Vec<Alternative>), CircuitError> {
         graph.validate()?;
         Self::for_valid(graph, options)
     }
 
     /// The same for a graph that is valid already.
-    pub(crate) fn for_valid(graph: &IntGraph, options: &PlanOptions) -> Result<Self, CircuitError> {
-        let zeros: Vec<Vec<i64>> = graph.inputs.iter().map(|p| vec![0; graph.tensor(p.tensor).len()]).collect();
-        let weight_bits = weight_bits(graph)?;
-        let offset = 1i128 << (weight_bits - 1);
-        let matrices = matrices(graph);
-        let parameters = graph.parameter_count();
-        let lay_out = |lanes| lay_out(graph, lanes, offset, &zeros, &mut Blank).map(|(layout, _)| layout);
-
-        // The value unit does not depend on the lanes; one layout counts its rows.
-        let widest = if matrices.is_empty() { 0 } else { MAX_LANES };
-        let counted = lay_out(widest)?;
-        let mut best: Option<(f64, u32, usize)> = None;
+    pub(crate) fn for_valid(graph: &IntGraph, options: &PlanOptions) -> Result<(Self, Vec<Alternative>), CircuitError> {
+        let model = Model::of(graph, options.weights)?;
+        let mut alternatives = Vec::new();
         let mut least_rows = usize::MAX;
-        for k in options.k.map_or(MIN_K..=MAX_K, |k| k..=k) {
-            for lanes in if matrices.is_empty() { 0..=0 } else { 1..=MAX_LANES } {
-                let shape = shape_of(&counted, lanes, weight_bits, options.weights);
-                let weight_rows = matrices.iter().map(|m| m.rows * m.width.div_ceil(lanes.max(1))).sum::<usize>();
-                let rows = counted.rows_with(weight_rows).max(counted.instances.len() + 1) + 1;
-                least_rows = least_rows.min(rows);
-                let meta = constraints_of(&shape);
-                if rows > usable_rows(k, &meta) {
-                    continue;
+        let functions = !model.counted.functions.is_empty();
+        let limbs = LIMB_BITS.into_iter().filter(|bits| *bits == 8 || !functions);
+        for limb_bits in limbs.filter(|bits| options.limb_bits.is_none_or(|wanted| wanted == *bits)) {
+            for height in HEIGHTS.into_iter().filter(|height| options.height.is_none_or(|wanted| wanted == *height)) {
+                for k in options.k.map_or(MIN_K..=MAX_K, |k| k..=k) {
+                    match model.alternative(k, height, limb_bits) {
+                        Ok(alternative) => alternatives.push(alternative),
+                        Err(rows) => least_rows = least_rows.min(rows),
+                    }
                 }
-                let cost = Cost::of(&shape, counted.cells());
-                let instances = counted.instances.len() + 1;
-                let seconds = cost.predict(&shape, &meta, k, instances, parameters).prove_seconds;
-                if best.is_none_or(|(least, ..)| seconds < least) {
-                    best = Some((seconds, k, lanes));
-                }
-                // More lanes only cost more once the weights fit.
-                break;
             }
         }
-        let Some((_, k, lanes)) = best else {
+        let Some(best) = options.objective.best(&alternatives).map(|best| alternatives[best]) else {
             return Err(CircuitError::TooLarge { rows: least_rows, max_k: options.k.unwrap_or(MAX_K) });
         };
-        let layout = lay_out(lanes)?;
-        let shape = shape_of(&layout, lanes, weight_bits, options.weights);
-        let cost = Cost::of(&shape, layout.cells());
-        let instances = layout.instances.len() + 1;
+        let shape = model.shape(best.height, best.limb_bits, best.weight_lanes);
+        Ok((Self::with_shape(graph, best.k, &shape)?, alternatives))
+    }
+
+    /// The plan of a given size and shape. Of the shape's fixed columns it has those that the graph uses.
+    pub(crate) fn with_shape(graph: &IntGraph, k: u32, shape: &Shape) -> Result<Self, CircuitError> {
+        let layout = lay_out(graph, shape, &zeros(graph), &mut Blank)?.0;
+        let shape = shape_of(&layout, shape);
         let meta = constraints_of(&shape);
+        let cost = Cost::of(&shape, &meta, cells(&shape, &layout, layout.weight_rows), elements(graph));
+        let instances = layout.instances.len() + 1;
         Ok(Self {
             k,
             usable_rows: usable_rows(k, &meta),
@@ -116,13 +179,16 @@ impl CircuitPlan {
             weight_rows: layout.weight_rows,
             instances,
             cost,
-            predicted: cost.predict(&shape, &meta, k, instances, parameters),
+            predicted: cost.predict(&meta, k, instances, graph.parameter_count()),
             shape,
         })
     }
-}
 
-impl CircuitPlan {
+    /// Logical rows that the logUp sum runs over; one more ends the sum.
+    pub(crate) fn run(&self) -> usize {
+        self.shape.logical_rows(self.usable_rows).saturating_sub(1)
+    }
+
     /// Refuses a layout that the plan's constraint system would not bind wholly: rows behind the
     /// logUp sum are not looked up, and a column that the shape lacks takes its selectors or its
     /// copies with it, so a plan of another graph could leave rows free. A column committed behind
@@ -139,14 +205,14 @@ impl CircuitPlan {
         let config = VouchConfig::configure(&mut meta, self.shape.clone());
         phase_order::check(&meta, &config)?;
         let usable = usable_rows(self.k, &meta);
-        let needed = layout.rows().max(layout.instances.len() + 1) + 1;
+        let needed = needed_rows(layout, &self.shape, layout.weight_rows);
         if self.usable_rows != usable || needed > usable {
             return mismatch(format!(
                 "it needs {needed} rows, and 2^{} have {usable} of use, the plan says {}",
                 self.k, self.usable_rows
             ));
         }
-        let wanted = shape_of(layout, self.shape.weight_lanes, self.shape.weight_bits, self.shape.weights);
+        let wanted = shape_of(layout, &self.shape);
         if let Some(column) = wanted.fixed.iter().find(|column| !self.shape.has(**column)) {
             return mismatch(format!("the shape lacks the column {column:?}"));
         }
@@ -157,22 +223,138 @@ impl CircuitPlan {
             None => Ok(()),
         }
     }
-}
 
-/// A weight matrix as the weight unit sees it; the bias is one more row.
-struct Matrix {
-    rows: usize,
-    width: usize,
-}
-
-fn matrices(graph: &IntGraph) -> Vec<Matrix> {
-    let matrix = |op: &IntOp| match op {
-        IntOp::Linear { shape, width, bias, .. } => {
-            Some(Matrix { rows: shape.inner() + usize::from(bias.is_some()), width: *width })
+    /// Refuses a shape that no plan has, before anything divides by its height.
+    pub(crate) fn check_shape(&self, graph: &IntGraph) -> Result<(), CircuitError> {
+        let Shape { height, limb_bits, weight_lanes, weight_bits, .. } = self.shape;
+        let mismatch = |what: &str| Err(CircuitError::PlanMismatch { what: what.to_owned() });
+        if !HEIGHTS.contains(&height) {
+            return mismatch("its logical rows have another height than 1, 2 or 4");
         }
-        _ => None,
+        let functions = graph.nodes.iter().any(|node| matches!(node.op, IntOp::Function { .. }));
+        if !LIMB_BITS.contains(&limb_bits) || (functions && limb_bits != 8) {
+            return mismatch("its limbs have another width than the graph's rows");
+        }
+        if !(1..=62).contains(&weight_bits) {
+            return mismatch("its weights have another width than 1 to 62 bits");
+        }
+        if weight_lanes == 0 && graph.nodes.iter().any(|node| matches!(node.op, IntOp::Linear { .. })) {
+            return mismatch("it has no weight lanes");
+        }
+        Ok(())
+    }
+}
+
+/// What planning needs to know of a graph, whatever the plan.
+struct Model {
+    weight_bits: u32,
+    weights: WeightPlacement,
+    /// Laid out with as many lanes as the widest row of weights.
+    counted: Layout,
+    /// Rows of the weight unit without weights.
+    other_weight_rows: usize,
+    parameters: usize,
+    elements: usize,
+}
+
+impl Model {
+    fn of(graph: &IntGraph, weights: WeightPlacement) -> Result<Self, CircuitError> {
+        let weight_bits = weight_bits(graph)?;
+        let width = |node: &IntNode| match node.op {
+            IntOp::Linear { width, .. } => width,
+            _ => 0,
+        };
+        let widest = graph.nodes.iter().map(width).max().unwrap_or(0).min(MAX_LANE_COLUMNS);
+        let shape = Shape { weight_lanes: widest, weight_bits, weights, ..Shape::default() };
+        let counted = lay_out(graph, &shape, &zeros(graph), &mut Blank)?.0;
+        let other_weight_rows = counted.weight_rows - weight_rows(&counted, widest);
+        Ok(Self {
+            weight_bits,
+            weights,
+            counted,
+            other_weight_rows,
+            parameters: graph.parameter_count(),
+            elements: elements(graph),
+        })
+    }
+
+    fn shape(&self, height: usize, limb_bits: u32, weight_lanes: usize) -> Shape {
+        let (weight_bits, weights) = (self.weight_bits, self.weights);
+        Shape { height, limb_bits, weight_lanes, weight_bits, weights, ..Shape::default() }
+    }
+
+    /// The plan of a size, a height and a limb with the fewest lanes; the rows that it would need where
+    /// none fits.
+    fn alternative(&self, k: u32, height: usize, limb_bits: u32) -> Result<Alternative, usize> {
+        let mut least = usize::MAX;
+        let columns = if self.counted.widths.is_empty() { 0..=0 } else { 1..=MAX_LANE_COLUMNS };
+        for weight_lanes in columns.map(|columns| columns * height) {
+            let weight_rows = self.other_weight_rows + weight_rows(&self.counted, weight_lanes);
+            let shape = self.shape(height, limb_bits, weight_lanes);
+            let needed = needed_rows(&self.counted, &shape, weight_rows);
+            least = least.min(needed);
+            if needed >= 1 << k {
+                continue;
+            }
+            let mut shape = shape_of(&self.counted, &shape);
+            // One lane may leave rows of weights that continue where the widest row did not.
+            if self.counted.widths.keys().any(|width| *width > weight_lanes) {
+                shape.fixed.insert(FixedColumn::WeightContinue);
+            } else {
+                shape.fixed.remove(&FixedColumn::WeightContinue);
+            }
+            let meta = constraints_of(&shape);
+            let usable = usable_rows(k, &meta);
+            if needed > usable {
+                continue;
+            }
+            let cost = Cost::of(&shape, &meta, cells(&shape, &self.counted, weight_rows), self.elements);
+            let instances = self.counted.instances.len() + 1;
+            let predicted = cost.predict(&meta, k, instances, self.parameters);
+            let filled = needed as f64 / usable as f64;
+            // More lanes only cost more once the weights fit.
+            return Ok(Alternative { k, height, limb_bits, weight_lanes, filled, cost, predicted });
+        }
+        Err(least)
+    }
+}
+
+/// Inputs of a layout without a witness.
+fn zeros(graph: &IntGraph) -> Vec<Vec<i64>> {
+    graph.inputs.iter().map(|port| vec![0; graph.tensor(port.tensor).len()]).collect()
+}
+
+/// Weight rows that hold weights, on so many lanes.
+fn weight_rows(layout: &Layout, lanes: usize) -> usize {
+    layout.widths.iter().map(|(width, rows)| rows * width.div_ceil(lanes.max(1))).sum()
+}
+
+/// Elements that the graph's operations read and write, and weights.
+fn elements(graph: &IntGraph) -> usize {
+    let len = |id: &TensorId| graph.tensor(*id).len();
+    let read = |node: &IntNode| match &node.op {
+        // One group of a convolution reads its own channels.
+        IntOp::Linear { shape: LinearShape::Conv2d(c), .. } => c.channels * c.input[0] * c.input[1],
+        _ => node.inputs.iter().map(len).sum(),
     };
-    graph.nodes.iter().filter_map(|node| matrix(&node.op)).collect()
+    let computing = graph.nodes.iter().filter(|node| !matches!(node.op, IntOp::View { .. }));
+    computing.map(|node| read(node) + len(&node.output)).sum::<usize>() + graph.parameter_count()
+}
+
+/// Advice cells of the rows in use.
+fn cells(shape: &Shape, layout: &Layout, weight_rows: usize) -> usize {
+    let of_weights =
+        |column: &AdviceColumn| matches!(column, AdviceColumn::WeightAcc | AdviceColumn::X | AdviceColumn::Dot);
+    let lookups = shape.limb_columns() * shape.height;
+    let per_value: usize = shape
+        .advice()
+        .filter(|column| !of_weights(column) && *column != AdviceColumn::Multiplicity)
+        .map(|column| if column.is_full_height() { shape.height } else { 1 })
+        .sum::<usize>()
+        + lookups
+        - shape.limbs().len();
+    let per_weight = shape.weight_lanes + shape.advice().filter(of_weights).count();
+    layout.value_rows * per_value + weight_rows * per_weight + layout.table_rows()
 }
 
 /// Bits that hold every weight and bias as the lanes hold them, scaled to the rescaling row's shift.
@@ -193,24 +375,17 @@ fn weight_bits(graph: &IntGraph) -> Result<u32, CircuitError> {
     Ok(bits.next_multiple_of(8))
 }
 
-/// The shape of a layout with the given lanes.
-fn shape_of(layout: &Layout, lanes: usize, weight_bits: u32, weights: WeightPlacement) -> Shape {
+/// The shape with the fixed columns that a layout uses.
+fn shape_of(layout: &Layout, shape: &Shape) -> Shape {
     let mut fixed: BTreeSet<FixedColumn> = FixedColumn::ALL
         .into_iter()
         .filter(|column| layout.fixed[*column as usize].iter().any(|value| *value != 0))
         .collect();
-    fixed.extend([FixedColumn::TableIn, FixedColumn::Run, FixedColumn::Ends]);
+    fixed.extend([FixedColumn::Base, FixedColumn::Table]);
     if !layout.functions.is_empty() {
         fixed.extend([FixedColumn::TableOut, FixedColumn::TableTag]);
     }
-    Shape {
-        weight_lanes: lanes,
-        weight_bits,
-        weights,
-        fixed,
-        #[cfg(test)]
-        omitted: None,
-    }
+    Shape { fixed, ..shape.clone() }
 }
 
 /// The constraint system of a shape.
@@ -225,9 +400,13 @@ fn usable_rows(k: u32, meta: &ConstraintSystem<Fr>) -> usize {
     1usize.checked_shl(k).unwrap_or(0).saturating_sub(meta.blinding_factors() + 1)
 }
 
-impl Layout {
-    /// Rows of the circuit if the weight unit had `weight_rows`.
-    fn rows_with(&self, weight_rows: usize) -> usize {
-        self.value_rows.max(weight_rows).max(self.table_rows())
-    }
+/// Usable rows that a layout needs if its weight unit had `weight_rows`: its logical rows and one that ends the
+/// logUp sum, the table, the instances.
+fn needed_rows(layout: &Layout, shape: &Shape, weight_rows: usize) -> usize {
+    let logical = layout.value_rows.max(weight_rows) + 1;
+    let table = match layout.functions.len() {
+        0 => 1 << shape.limb_bits,
+        _ => layout.table_rows(),
+    };
+    (logical * shape.height).max(table + 2 * shape.height).max(layout.instances.len() + 2)
 }

@@ -21,9 +21,16 @@ pub enum WeightPlacement {
 
 /// Everything that the constraint system depends on; the verifier depends on nothing else but
 /// the key's commitments and `k`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+///
+/// A **logical row** has one cell of each column that the model uses. It takes [`Shape::height`] rows of the
+/// circuit, and as many columns share one: few columns make a cheap verifier, few rows a fast prover.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
-    /// Weights in a row of the weight unit.
+    /// Rows of the circuit that a logical row takes: 1, 2 or 4.
+    pub height: usize,
+    /// Bits of a looked-up limb: 8 or 16.
+    pub limb_bits: u32,
+    /// Weights in a logical row of the weight unit.
     pub weight_lanes: usize,
     /// Weights are committed as `w + 2^(weight_bits - 1)`: commitments to small non-negative
     /// numbers are several times cheaper than to signed ones.
@@ -36,6 +43,21 @@ pub struct Shape {
     #[cfg(test)]
     #[serde(skip)]
     pub(crate) omitted: Option<&'static str>,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self {
+            height: 1,
+            limb_bits: 8,
+            weight_lanes: 0,
+            weight_bits: 8,
+            weights: WeightPlacement::default(),
+            fixed: BTreeSet::new(),
+            #[cfg(test)]
+            omitted: None,
+        }
+    }
 }
 
 impl Shape {
@@ -51,16 +73,23 @@ impl Shape {
         self.has(FixedColumn::Function)
     }
 
-    /// Whether the model has linear layers.
+    /// Whether the model has linear layers or products of matrices.
     #[must_use]
     pub fn has_linear(&self) -> bool {
-        self.weight_lanes > 0
+        self.has(FixedColumn::Value)
     }
 
-    /// Whether some linear layer has more than one position.
+    /// Whether some row multiplies by the challenge of positions.
     #[must_use]
     pub fn has_positions(&self) -> bool {
-        self.has(FixedColumn::Gather)
+        use FixedColumn as F;
+        [F::ValuePosition, F::SlackTriple, F::TrackPosition, F::TrackTriple].into_iter().any(|column| self.has(column))
+    }
+
+    /// Whether values are evaluated at a challenge on the rows that compute them.
+    #[must_use]
+    pub fn has_tracks(&self) -> bool {
+        self.has(FixedColumn::Track)
     }
 
     /// Added to a weight before it is committed.
@@ -69,30 +98,57 @@ impl Shape {
         1i128 << (self.weight_bits.max(1) - 1)
     }
 
-    /// Advice columns of the shape, without the weight lanes.
+    /// Columns that hold a value row's looked-up limbs.
+    pub(crate) fn limbs(&self) -> Vec<AdviceColumn> {
+        use AdviceColumn as A;
+        if self.limb_bits == 16 { vec![A::Abs0, A::Rem0] } else { vec![A::Abs0, A::Abs1, A::Rem0, A::Rem1] }
+    }
+
+    /// Number of columns of looked-up limbs.
+    pub(crate) fn limb_columns(&self) -> usize {
+        self.limbs().len().div_ceil(self.height)
+    }
+
+    /// Advice columns of the shape, without the weight lanes, in groups of which `height` share a circuit column.
+    pub(crate) fn groups(&self) -> Vec<Vec<AdviceColumn>> {
+        use AdviceColumn as A;
+        let mut groups = vec![vec![A::P, A::Q, A::Acc, A::Y], self.limbs(), vec![A::Multiplicity]];
+        if self.has_linear() {
+            let mut evaluations = vec![A::X, A::Dot, A::ValueAcc];
+            if self.has_tracks() {
+                evaluations.push(A::Track);
+            }
+            evaluations.push(A::WeightAcc);
+            groups.push(evaluations);
+        }
+        if crate::gadget::lookup::needs_helper(self) {
+            groups.push(vec![A::Helper]);
+        }
+        groups.push(vec![A::Sum]);
+        groups
+    }
+
+    /// Advice columns by what they hold, without the weight lanes.
     pub fn advice(&self) -> impl Iterator<Item = AdviceColumn> + '_ {
-        AdviceColumn::ALL.into_iter().filter(|column| match column {
-            AdviceColumn::X | AdviceColumn::WeightAcc | AdviceColumn::Dot | AdviceColumn::ValueAcc => self.has_linear(),
-            AdviceColumn::ValueSum => self.has_positions(),
-            _ => true,
-        })
+        let mut columns: Vec<_> = self.groups().into_iter().flatten().collect();
+        columns.sort();
+        columns.into_iter()
     }
 
-    /// Number of advice columns, weight lanes included.
-    #[must_use]
-    pub fn advice_columns(&self) -> usize {
-        self.advice().count() + if self.weights == WeightPlacement::Private { self.weight_lanes } else { 0 }
+    /// Fixed columns of which `height` share a circuit column.
+    pub(crate) fn folded_fixed(&self) -> Vec<FixedColumn> {
+        self.fixed.iter().copied().filter(|column| !column.is_full_height()).collect()
     }
 
-    /// Number of fixed columns, weight lanes included.
+    /// Number of circuit columns of weights.
     #[must_use]
-    pub fn fixed_columns(&self) -> usize {
-        self.fixed.len() + if self.weights == WeightPlacement::Public { self.weight_lanes } else { 0 }
+    pub fn lane_columns(&self) -> usize {
+        self.weight_lanes.div_ceil(self.height)
     }
 
-    /// Number of columns in the permutation, the instance column included.
+    /// Logical rows of a circuit with so many usable rows: the last of them ends the logUp sum.
     #[must_use]
-    pub fn permutation_columns(&self) -> usize {
-        1 + self.advice().filter(|c| c.is_permuted()).count()
+    pub fn logical_rows(&self, usable: usize) -> usize {
+        usable / self.height
     }
 }

@@ -7,6 +7,7 @@
 mod command;
 mod failure;
 mod model_dir;
+mod picture;
 mod progress;
 mod report;
 

@@ -143,7 +143,9 @@ fn prepare(name: &str, onnx: &Path, folder: &Path) -> Result<Model> {
     let text = |path: &Path| path.display().to_string();
     let calibration = text(&root().join("models/rebalancer/calibration.json"));
     let (dir_text, onnx) = (text(&dir), text(onnx));
-    let compiled = vouch(&["compile", &onnx, "--calibrate", &calibration, "--params", "public", "--out", &dir_text])?;
+    let public = ["--params", "public", "--objective", "gas"];
+    let compile = [&["compile", &onnx, "--calibrate", &calibration, "--out", &dir_text][..], &public].concat();
+    let compiled = vouch(&compile)?;
     let k = compiled["k"].as_u64().unwrap_or(0);
     // The genuine ceremony's powers where they are at hand and large enough.
     let ceremony = shared("srs/hermez-raw-11.srs").filter(|_| k <= 11);

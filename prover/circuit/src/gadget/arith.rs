@@ -1,16 +1,18 @@
 //! Accumulator rows.
 //!
-//! Equation, on every row: `arith * acc = c_pq*p*q + c_p*p + c_q*q + c + c_prev*acc[-1]`.
+//! Equation, on every row: `acc = c_pq*p*q + c_p*p + c_q*q + c + c_prev*acc[-1]`, and on a row that interpolates a
+//! function `acc = 2^8 q + y * abs0` (see [`super::function`]).
 //!
 //! Rows: one for each pair of linear terms, or for each product; longer sums chain through
 //! `c_prev`. `p` and `q` are copies (or a fresh value that another constraint bounds).
-//! The accumulator is a function of the operands, so its value is unique.
+//! The accumulator is a function of the operands, so its value is unique. A row without coefficients has zero.
 
 use halo2_proofs::{halo2curves::bn256::Fr, plonk::ConstraintSystem};
+use vouch_graph::int::SEGMENT_BITS;
 
 use crate::{
     column::{AdviceColumn as A, FixedColumn as F},
-    config::VouchConfig,
+    config::{VouchConfig, constant},
     error::CircuitError,
     layout::{Builder, Num},
 };
@@ -23,12 +25,15 @@ pub(crate) fn configure(meta: &mut ConstraintSystem<Fr>, config: &VouchConfig) {
             sum = sum + q.fixed(F::CoefPrev) * q.above(A::Acc);
         }
         if q.has(F::CoefProduct) {
-            sum = sum + q.fixed(F::CoefProduct) * p * other;
+            sum = sum + q.fixed(F::CoefProduct) * p * other.clone();
         }
-        q.fixed(F::Arith) * acc - sum
+        if q.has(F::Function) {
+            let value = other * constant(1 << SEGMENT_BITS) + q.advice(A::Y) * q.advice(A::Abs0);
+            sum = sum + q.fixed(F::Function) * value;
+        }
+        acc - sum
     });
 }
-
 /// Coefficients of one accumulator row.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Coefs {

@@ -1,12 +1,12 @@
 //! Piecewise linear functions.
 //!
-//! A function row splits its operand, `p + 2^15 = abs0 + 2^8 * abs1`, looks `abs0` up as a byte
-//! and `(abs1, rem0)`, `(abs1 + 1, rem1)` in the function's table, and interpolates:
-//! `acc = 2^8 * rem0 + (rem1 - rem0) * abs0`. The next row rescales the accumulator.
+//! A function row splits its operand, `p + 2^15 = abs0 + 2^8 * abs1`, looks `abs0` up as a byte and
+//! `(abs1, q, y)` in the function's table: the segment, its value at the start and its slope. The accumulator is
+//! `2^8 q + y * abs0`; the next row rescales it.
 //!
-//! Unique: the table has one value a segment, and segments are below `2^8 + 1`, so `abs0` and
-//! `abs1` are quotient and remainder of one division (the last point, segment 256, has no successor and
-//! so cannot stand for `abs1`). Cost: two rows, three lookups and the rescale's four.
+//! Unique: the table has one entry a segment, and segments are below `2^8`, so `abs0` and `abs1` are quotient and
+//! remainder of one division (the last point starts no segment: its row has tag zero). Cost: two rows.
+//! Bytes of eight bits only: a plan with wider limbs has no functions.
 
 use halo2_proofs::{halo2curves::bn256::Fr, plonk::ConstraintSystem};
 use vouch_graph::int::{Rescale, SEGMENT_BITS};
@@ -29,11 +29,6 @@ pub(crate) fn configure(meta: &mut ConstraintSystem<Fr>, config: &VouchConfig) {
         let split = q.advice(A::Abs0) + q.advice(A::Abs1) * constant(1 << SEGMENT_BITS);
         q.fixed(F::Function) * (q.advice(A::P) + constant(OFFSET) - split)
     });
-    config.gate(meta, "function value", |q| {
-        let (start, end, at) = (q.advice(A::Rem0), q.advice(A::Rem1), q.advice(A::Abs0));
-        let value = start.clone() * constant(1 << SEGMENT_BITS) + (end - start) * at;
-        q.fixed(F::Function) * (q.advice(A::Acc) - value)
-    });
 }
 
 impl Builder<'_> {
@@ -47,16 +42,19 @@ impl Builder<'_> {
     ) -> Result<Num, CircuitError> {
         let at = input.value() + OFFSET;
         self.check_range(input.value(), -OFFSET, OFFSET - 1)?;
-        let row = self.next_row();
+        let row = self.take_row();
         let segment = at >> SEGMENT_BITS;
-        let mut hint = [at & 255, segment, self.function_point(tag, segment), self.function_point(tag, segment + 1)];
+        let start = self.function_point(tag, segment);
+        let mut hint = [at & 255, segment, start, self.function_point(tag, segment + 1) - start];
         self.hints().adjust(HintSite { gadget: "function", row }, &mut hint);
-        let [low, _, start, end] = hint;
+        let [low, segment, start, slope] = hint;
         self.copy_into(A::P, row, input);
-        self.set_limbs(row, hint);
+        self.assign(A::Q, row, start);
+        self.assign(A::Y, row, slope);
+        self.set_limbs(row, [low, segment, 0, 0]);
         self.set_fixed(F::Function, row, 1);
         self.set_fixed(F::Tag, row, tag as i128);
-        self.set_acc(row, (start << SEGMENT_BITS) + (end - start) * low);
+        self.set_acc(row, (start << SEGMENT_BITS) + slope * low);
         self.arith_row(None, None, Coefs { prev: 1 << (SHIFT - rescale.shift), ..Coefs::default() })?;
         self.rescale_last(mode)
     }

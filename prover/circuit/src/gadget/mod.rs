@@ -8,4 +8,6 @@ pub(crate) mod linear;
 pub(crate) mod lookup;
 pub(crate) mod maximum;
 pub(crate) mod pack;
+pub(crate) mod power;
 pub(crate) mod rescale;
+pub(crate) mod track;

@@ -10,7 +10,7 @@ use super::arith::Coefs;
 use crate::{
     column::AdviceColumn as A,
     error::CircuitError,
-    layout::{Builder, Num},
+    layout::{Builder, Cell, Num},
 };
 
 impl Builder<'_> {
@@ -22,8 +22,21 @@ impl Builder<'_> {
                 let constant = i128::from(packing.offset());
                 self.arith_row(Some(*value), None, Coefs { p: 1, constant, prev, ..Coefs::default() })?;
             }
-            self.expose_last(A::Acc);
+            let row = self.next_row() - 1;
+            self.expose_cell(Cell { column: A::Acc, row });
         }
         Ok(())
+    }
+
+    /// Packs a value on the row that bounds it, behind the rest of the word on the row `above`.
+    pub(crate) fn pack_on(&mut self, row: usize, value: Num, packing: Packing, above: Option<usize>) {
+        let own = self.copy_into(A::P, row, value);
+        let mut coefs = Coefs { p: 1, constant: i128::from(packing.offset()), ..Coefs::default() };
+        if let Some(above) = above {
+            // Rows in between pass the word on.
+            (above + 1..row).for_each(|between| self.accumulate(between, None, Coefs { prev: 1, ..Coefs::default() }));
+            coefs.prev = 1i128 << packing.bits;
+        }
+        self.accumulate(row, Some(own), coefs);
     }
 }

@@ -1,9 +1,9 @@
 //! Exact rescaling by `2^16`, with ReLU and maximum fused.
 //!
-//! With `abs = abs0 + 2^8 abs1` and `rem = rem0 + 2^8 rem1`, all four bytes looked up, a row
-//! states `acc + 2^15 = v * 2^16 + rem` where
+//! With `abs = abs0 + 2^8 abs1` and `rem = rem0 + 2^8 rem1`, all four bytes looked up (or `abs0` and `rem0` alone,
+//! where a limb has sixteen bits), a row states `acc + 2^15 = v * 2^16 + rem` where
 //!
-//! - signed: `v = abs - 2^15`, `y = v`;
+//! - signed: `v = abs - 2^15`, `y = v` (the row of an input says `y = abs - 2^15` as well, see [`super::input`]);
 //! - relu: `v = 2y - abs`, `y (y - abs) = 0`, so `y` is `abs` for `v >= 0` and zero below;
 //! - max: the same for `y - q`, so `y = max(q, q + v)`.
 //!
@@ -12,8 +12,8 @@
 //! and remainder are those of one integer division (nothing comes near the modulus), and the
 //! sign of a zero `v` makes no difference to `y`.
 //!
-//! Cost: the row of the accumulator itself and four lookups. In a linear layer the accumulator is
-//! no cell: [`pre_activation`] is its expression and the layer's identity binds it.
+//! Cost: the row of the accumulator itself. In a linear layer the pre-activation is no cell: [`pre_activation`] is
+//! its expression and the layer's identity binds it.
 
 use halo2_proofs::{
     halo2curves::bn256::Fr,
@@ -71,7 +71,8 @@ impl Mode {
     }
 }
 
-fn bytes(q: &mut Queries<'_, '_>, low: A, high: A) -> Expression<Fr> {
+/// A number of sixteen bits from its limbs; wide limbs have no high one.
+pub(crate) fn joined(q: &mut Queries<'_, '_>, low: A, high: A) -> Expression<Fr> {
     q.advice(low) + q.advice(high) * constant(256)
 }
 
@@ -88,8 +89,8 @@ pub(crate) fn rescales(q: &mut Queries<'_, '_>) -> Expression<Fr> {
 
 /// `v * 2^16 + rem - 2^15` on rescaling rows, zero on others: the accumulator that the row rounds.
 pub(crate) fn pre_activation(q: &mut Queries<'_, '_>) -> Expression<Fr> {
-    let abs = bytes(q, A::Abs0, A::Abs1);
-    let rem = bytes(q, A::Rem0, A::Rem1);
+    let abs = joined(q, A::Abs0, A::Abs1);
+    let rem = joined(q, A::Rem0, A::Rem1);
     let mut value = q.fixed(F::Signed) * (abs.clone() - constant(HALF));
     if q.has(F::Relu) {
         value = value + q.fixed(F::Relu) * (q.advice(A::Y) * constant(2) - abs.clone());
@@ -106,7 +107,7 @@ pub(crate) fn configure(meta: &mut ConstraintSystem<Fr>, config: &VouchConfig) {
         let (acc, any) = (q.advice(A::Acc), rescales(q));
         let pre = pre_activation(q);
         if q.has(F::Value) {
-            // Rows of a linear layer have no accumulator cell.
+            // In a linear layer the identity ties the pre-activation, and the accumulator is zero.
             let linear = q.fixed(F::Value);
             (any - linear.clone()) * acc - (constant(1) - linear) * pre
         } else {
@@ -114,19 +115,20 @@ pub(crate) fn configure(meta: &mut ConstraintSystem<Fr>, config: &VouchConfig) {
         }
     });
     config.gate(meta, "signed value", |q| {
-        let abs = bytes(q, A::Abs0, A::Abs1);
-        q.fixed(F::Signed) * (q.advice(A::Y) - abs + constant(HALF))
+        let abs = joined(q, A::Abs0, A::Abs1);
+        let selector = if q.has(F::Input) { q.fixed(F::Signed) + q.fixed(F::Input) } else { q.fixed(F::Signed) };
+        selector * (q.advice(A::Y) - abs + constant(HALF))
     });
     if config.shape.has(F::Relu) {
         config.gate(meta, "relu", |q| {
-            let (y, abs) = (q.advice(A::Y), bytes(q, A::Abs0, A::Abs1));
+            let (y, abs) = (q.advice(A::Y), joined(q, A::Abs0, A::Abs1));
             q.fixed(F::Relu) * y.clone() * (y - abs)
         });
     }
     if config.shape.has(F::Max) {
         config.gate(meta, "max", |q| {
             let over = q.advice(A::Y) - q.advice(A::Q);
-            let abs = bytes(q, A::Abs0, A::Abs1);
+            let abs = joined(q, A::Abs0, A::Abs1);
             q.fixed(F::Max) * over.clone() * (over - abs)
         });
     }
@@ -147,11 +149,19 @@ impl Builder<'_> {
         let mut hint = [abs, shifted - (value << SHIFT), y];
         self.hints().adjust(HintSite { gadget: mode.name(), row }, &mut hint);
         let [abs, rem, y] = hint;
-        let mut limbs = [abs & 255, abs >> 8, rem & 255, rem >> 8];
-        self.hints().adjust(HintSite { gadget: "bytes", row }, &mut limbs);
-        self.set_limbs(row, limbs);
+        self.set_split(row, abs, rem);
         self.set_fixed(mode.selector(), row, 1);
         Ok(self.assign(A::Y, row, y))
+    }
+
+    /// Splits two numbers of sixteen bits into the row's limbs.
+    pub(crate) fn set_split(&mut self, row: usize, abs: i128, rem: i128) {
+        let mut limbs = match self.limb_bits() {
+            8 => [abs & 255, abs >> 8, rem & 255, rem >> 8],
+            _ => [abs, 0, rem, 0],
+        };
+        self.hints().adjust(HintSite { gadget: "limbs", row }, &mut limbs);
+        self.set_limbs(row, limbs);
     }
 
     /// Rescales the accumulator of the last row.

@@ -15,20 +15,20 @@ use vouch_graph::int::IntGraph;
 
 use super::{context, graphs::Case, grid::Grid, plan};
 use crate::{
-    AdviceColumn, CircuitPlan, FixedColumn, HintSite, Hints, Layout, ModelCircuit, PlanOptions, WeightPlacement,
+    AdviceColumn, CircuitPlan, HintSite, Hints, Layout, ModelCircuit, PlanOptions, Shape, WeightPlacement,
+    late::{ChallengeValues, Late},
     layout::{Blank, Cell, LIMB_COLUMNS, field},
-    second_phase::{ChallengeValues, SecondPhase},
 };
 
 type Multiplicities = Arc<dyn Fn(&mut Vec<Fr>) + Send + Sync>;
-type SecondPhaseColumns = Arc<dyn Fn(&mut SecondPhase, &ChallengeValues) + Send + Sync>;
+type LateColumns = Arc<dyn Fn(&mut Late, &ChallengeValues) + Send + Sync>;
 
 /// Changes to the columns that a layout does not hold.
 #[derive(Clone, Default)]
 pub(crate) struct Meddling {
-    first_phase_cell: Option<(AdviceColumn, usize, Fr)>,
+    first_phase_cells: Vec<(AdviceColumn, usize, Fr)>,
     multiplicities: Option<Multiplicities>,
-    second_phase: Option<SecondPhaseColumns>,
+    late: Option<LateColumns>,
 }
 
 impl fmt::Debug for Meddling {
@@ -39,7 +39,7 @@ impl fmt::Debug for Meddling {
 
 impl Meddling {
     pub(crate) fn first_phase_cell(&self, column: AdviceColumn, row: usize) -> Option<Fr> {
-        self.first_phase_cell.filter(|(c, r, _)| (*c, *r) == (column, row)).map(|(.., value)| value)
+        self.first_phase_cells.iter().find(|(c, r, _)| (*c, *r) == (column, row)).map(|(.., value)| *value)
     }
 
     pub(crate) fn multiplicities(&self, mut honest: Vec<Fr>) -> Vec<Fr> {
@@ -49,8 +49,8 @@ impl Meddling {
         honest
     }
 
-    pub(crate) fn second_phase(&self, mut honest: SecondPhase, challenges: &ChallengeValues) -> SecondPhase {
-        if let Some(rewrite) = &self.second_phase {
+    pub(crate) fn late(&self, mut honest: Late, challenges: &ChallengeValues) -> Late {
+        if let Some(rewrite) = &self.late {
             rewrite(&mut honest, challenges);
         }
         honest
@@ -69,7 +69,7 @@ pub(crate) fn edited(circuit: &ModelCircuit, edit: impl FnOnce(&mut Layout)) -> 
 /// The circuit with one first-phase cell overwritten, which the second phase does not see.
 pub(crate) fn with_cell(circuit: &ModelCircuit, column: AdviceColumn, row: usize, value: Fr) -> ModelCircuit {
     let mut circuit = circuit.clone();
-    circuit.meddling.first_phase_cell = Some((column, row, value));
+    circuit.meddling.first_phase_cells.push((column, row, value));
     circuit
 }
 
@@ -83,13 +83,19 @@ pub(crate) fn with_multiplicities(
     circuit
 }
 
-/// The circuit with second-phase columns rewritten.
-pub(crate) fn with_second_phase(
+/// The circuit with late columns rewritten, after what rewrites them already.
+pub(crate) fn with_late(
     circuit: &ModelCircuit,
-    rewrite: impl Fn(&mut SecondPhase, &ChallengeValues) + Send + Sync + 'static,
+    rewrite: impl Fn(&mut Late, &ChallengeValues) + Send + Sync + 'static,
 ) -> ModelCircuit {
     let mut circuit = circuit.clone();
-    circuit.meddling.second_phase = Some(Arc::new(rewrite));
+    let before = circuit.meddling.late.take();
+    circuit.meddling.late = Some(Arc::new(move |columns, challenges| {
+        if let Some(before) = &before {
+            before(columns, challenges);
+        }
+        rewrite(columns, challenges);
+    }));
     circuit
 }
 
@@ -138,13 +144,8 @@ fn names(result: Result<(), Vec<VerifyFailure>>) -> BTreeSet<String> {
 /// MockProver with the circuit's cells, and its challenges.
 pub(crate) fn run(circuit: &ModelCircuit, instances: &[Fr]) -> (MockProver<Fr>, ChallengeValues) {
     let seen = Arc::new(Mutex::new(None));
-    let (writer, rewrite) = (Arc::clone(&seen), circuit.meddling.second_phase.clone());
-    let spying = with_second_phase(circuit, move |columns, challenges| {
-        *writer.lock().unwrap() = Some(*challenges);
-        if let Some(rewrite) = &rewrite {
-            rewrite(columns, challenges);
-        }
-    });
+    let writer = Arc::clone(&seen);
+    let spying = with_late(circuit, move |_, challenges| *writer.lock().unwrap() = Some(*challenges));
     let prover = MockProver::run(circuit.plan.k, &spying, vec![instances.to_vec()]).expect("synthesis succeeds");
     let challenges = *seen.lock().unwrap();
     (prover, challenges.expect("the second phase ran"))
@@ -154,23 +155,22 @@ pub(crate) fn run(circuit: &ModelCircuit, instances: &[Fr]) -> (MockProver<Fr>, 
 struct Ran {
     prover: MockProver<Fr>,
     grid: Grid,
+    height: usize,
 }
 
 impl Ran {
     fn new(circuit: &ModelCircuit, instances: &[Fr]) -> Self {
         let (prover, challenges) = run(circuit, instances);
         let grid = Grid::new(&prover, &circuit.plan.shape, &challenges);
-        Self { prover, grid }
+        Self { prover, grid, height: circuit.plan.shape.height }
     }
 
-    /// Names of what fails on the given rows, and of every copy that fails. The row above the first is
-    /// blinding, for which MockProver's report has no words: there the gates are evaluated here.
+    /// Names of what fails on the given circuit rows, and of every copy that fails. Rows that read a blinding row
+    /// above the first MockProver's report has no words for: there the gates are evaluated here.
     fn failures(&self, rows: &[usize]) -> BTreeSet<String> {
-        let others: Vec<usize> = rows.iter().copied().filter(|row| *row > 0).collect();
+        let (first, others): (Vec<usize>, Vec<usize>) = rows.iter().partition(|row| **row < self.height);
         let mut failed = names(self.prover.verify_at_rows(others.iter().copied(), others[..0].iter().copied()));
-        if rows.contains(&0) {
-            failed.extend(self.grid.failures(0));
-        }
+        failed.extend(first.into_iter().flat_map(|row| self.grid.failures(row)));
         failed
     }
 }
@@ -181,18 +181,26 @@ pub(crate) fn failures(circuit: &ModelCircuit, instances: &[Fr]) -> BTreeSet<Str
     Ran::new(circuit, instances).failures(&rows)
 }
 
-/// What fails on the rows around `row` and where the logUp sum ends, and every copy that fails.
+/// Circuit rows around a logical row, and those where the logUp sum ends.
+pub(crate) fn rows_near(circuit: &ModelCircuit, row: usize) -> Vec<usize> {
+    let (height, last) = (circuit.plan.shape.height, circuit.run());
+    let mut rows: Vec<usize> = [row.saturating_sub(1), row, (row + 1).min(last), last]
+        .into_iter()
+        .flat_map(|row| row * height..(row + 1) * height)
+        .collect();
+    rows.dedup();
+    rows
+}
+
+/// What fails on the rows around a logical row and where the logUp sum ends, and every copy that fails.
 /// Where nothing fails there, the whole circuit is looked at.
 pub(crate) fn failures_near(circuit: &ModelCircuit, instances: &[Fr], row: usize) -> BTreeSet<String> {
     let ran = Ran::new(circuit, instances);
-    let last = circuit.plan.usable_rows - 1;
-    let mut rows = vec![row.saturating_sub(1), row, (row + 1).min(last), last];
-    rows.dedup();
-    let near = ran.failures(&rows);
+    let near = ran.failures(&rows_near(circuit, row));
     if !near.is_empty() {
         return near;
     }
-    let all: Vec<usize> = (0..=last).collect();
+    let all: Vec<usize> = (0..circuit.plan.usable_rows).collect();
     ran.failures(&all)
 }
 
@@ -201,23 +209,26 @@ pub(crate) fn honest(case: &Case) -> ModelCircuit {
     ModelCircuit::with_witness(&case.graph, plan(&case.graph), &case.inputs).expect("the case is provable")
 }
 
+/// A plan of the default size with another shape.
+pub(crate) fn plan_with(graph: &IntGraph, change: impl FnOnce(&mut Shape)) -> Arc<CircuitPlan> {
+    let mut shape = plan(graph).shape.clone();
+    change(&mut shape);
+    let smallest = |k: &u32| {
+        CircuitPlan::with_shape(graph, *k, &shape)
+            .ok()
+            .filter(|plan| ModelCircuit::for_keys(graph, Arc::new(plan.clone())).is_ok())
+    };
+    Arc::new((9..20).find_map(|k| smallest(&k)).expect("the shape fits some size"))
+}
+
 /// A plan with a given number of weight lanes, and the weights in a given place.
 pub(crate) fn plan_with_lanes(graph: &IntGraph, lanes: usize, weights: WeightPlacement) -> Arc<CircuitPlan> {
-    let mut plan = (*plan(graph)).clone();
-    (plan.shape.weight_lanes, plan.shape.weights) = (lanes, weights);
-    let zeros: Vec<Vec<i64>> = graph.inputs.iter().map(|port| vec![0; graph.tensor(port.tensor).len()]).collect();
-    let blank = crate::lower::lay_out(graph, lanes, plan.shape.weight_offset(), &zeros, &mut Blank);
-    let blank = blank.expect("the graph can be laid out").0;
-    plan.weight_rows = blank.weight_rows;
-    // More than one weight row for a row of the matrix takes selectors that one does not.
-    let used = FixedColumn::ALL.into_iter().filter(|column| blank.fixed[*column as usize].iter().any(|v| *v != 0));
-    plan.shape.fixed.extend(used);
-    Arc::new(plan)
+    plan_with(graph, |shape| (shape.weight_lanes, shape.weights) = (lanes, weights))
 }
 
 /// The circuit of a witness for a graph that validation refuses, as an adversary lays it out.
 pub(crate) fn unvalidated(graph: &IntGraph, inputs: &[Vec<i64>]) -> ModelCircuit {
-    let plan = Arc::new(CircuitPlan::for_valid(graph, &PlanOptions::default()).expect("the graph fits"));
+    let plan = Arc::new(CircuitPlan::for_valid(graph, &PlanOptions::default()).expect("the graph fits").0);
     ModelCircuit::assemble(graph, plan, inputs, &mut Blank).expect("an adversary's values are laid out")
 }
 

@@ -6,16 +6,16 @@ use halo2_proofs::halo2curves::{
 };
 use vouch_graph::{
     exec::execute,
-    int::{INTEGER_PACKING, IntGraph, IntOp, Rescale, RescaleKind, Visibility},
+    int::{INTEGER_PACKING, IntGraph, IntOp, LinearShape, Rescale, RescaleKind, Visibility},
 };
 
 use super::{
     attack::{
-        cell_value, claimed, edited, failures, forge, honest, last_site, set_signed, sites, unvalidated, with_cell,
-        with_second_phase,
+        claimed, edited, failures, failures_near, forge, honest, last_site, plan_with, set_signed, sites, unvalidated,
     },
+    chains::{HEIGHTS, at_height},
     check, context,
-    forged_hints::broken,
+    forged_hints::{broken, with_limb},
     graphs::{self, Case, Draft, RELU, SIGNED},
     instances, plan,
     prove::Keys,
@@ -89,7 +89,7 @@ fn assert_no_way_round(case: &Case, gadget: &str, ways: &[Way<'_>]) {
     for (i, way) in ways.iter().enumerate() {
         let circuit = forge(case, site, way).unwrap();
         let failed = failures(&circuit, &claimed(&circuit));
-        assert_eq!(failed, broken(&circuit.layout, &circuit.layout, site.row), "{:?}, way {i}", case.inputs);
+        assert_eq!(failed, broken(&circuit, &circuit.layout, site.row), "{:?}, way {i}", case.inputs);
         assert!(!failed.is_empty(), "{:?}, way {i}", case.inputs);
     }
 }
@@ -273,9 +273,7 @@ fn half_a_quotient() -> (Case, ModelCircuit, usize, Fr) {
     let row = last_site(&case, "divide").row;
     let y = Fr::from(257) * Fr::TWO_INV;
     let circuit = edited(&honest(&case), |layout| {
-        // The quotient's row, the product, the remainder and its distance from twice the divisor, the output's word.
-        set_signed(layout, row, 257 << 15);
-        layout.advice[A::P as usize][row] = y;
+        // The product, the remainder and its distance from twice the divisor, the output's word.
         layout.advice[A::P as usize][row + 1] = y;
         layout.advice[A::Acc as usize][row + 1] = field(-20 * 257) * Fr::TWO_INV;
         let centre = (1 << 31) + (1 << 15);
@@ -293,22 +291,17 @@ fn half_a_quotient() -> (Case, ModelCircuit, usize, Fr) {
 #[test]
 fn a_quotient_that_is_no_integer_is_refused_by_its_range_alone() {
     let (case, whole, row, y) = half_a_quotient();
-    // The rounded value of the quotient's row is another; it is the quotient, but not its bytes; its bytes are none.
+    // The quotient's row has another value; it has the quotient, but not its limbs; its limbs are none.
     assert_eq!(failures(&whole, &claimed(&whole)), ["copy".to_owned()].into());
     let equal = edited(&whole, |layout| layout.advice[A::Y as usize][row] = y);
-    assert_eq!(failures(&equal, &claimed(&equal)), ["signed value".to_owned()].into());
-    let bytes = edited(&equal, |layout| layout.limbs[row] = [0, 0, 0, 128]);
-    let old = cell_value(&bytes.layout, Cell { column: A::Abs0, row });
-    let new = y + field(1 << 15);
-    let bytes = with_second_phase(&with_cell(&bytes, A::Abs0, row, new), move |columns, challenges| {
-        let term = |value: Fr| (challenges.lookup + value).invert().unwrap();
-        let delta = term(new) - term(old);
-        columns.column_mut(A::Helper0)[row] += delta;
-        columns.column_mut(A::Sum)[row + 1..].iter_mut().for_each(|sum| *sum += delta);
-    });
-    assert_eq!(failures(&bytes, &claimed(&bytes)), ["lookup ends".to_owned()].into());
+    assert_eq!(failures(&equal, &claimed(&equal)), ["input range".to_owned(), "signed value".to_owned()].into());
+    let limbs = edited(&equal, |layout| layout.limbs[row] = [0; 4]);
+    let limbs = [A::Abs0, A::Rem0]
+        .into_iter()
+        .fold(limbs, |limbs, column| with_limb(&limbs, Cell { column, row }, y + field(1 << 15)));
+    assert_eq!(failures(&limbs, &claimed(&limbs)), ["lookup ends".to_owned()].into());
     let keys = Keys::new(&case.graph, &plan(&case.graph));
-    for circuit in [whole, equal, bytes] {
+    for circuit in [whole, equal, limbs] {
         assert!(!keys.convinces(&circuit, &claimed(&circuit)));
     }
 }
@@ -364,4 +357,106 @@ fn a_graph_with_nothing_public_has_the_context_for_its_statement() {
     };
     assert_forgery_fails(&case, "signed", above, &["copy"]);
     assert!(!keys.convinces(&forge(&case, last_site(&case, "signed"), above).unwrap(), &statement));
+}
+
+/// Requires that of a witness that hints pass unchecked nothing fails but what is expected, at each height.
+fn assert_failures_at_each_height(case: &Case, expected: &[&str]) {
+    let circuit = ModelCircuit::with_hints(&case.graph, plan(&case.graph), &case.inputs, &mut Blank).unwrap();
+    for height in HEIGHTS {
+        let circuit = at_height(case, &circuit, height);
+        let expected = expected.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(failures(&circuit, &claimed(&circuit)), expected, "{:?} at height {height}", case.inputs);
+    }
+}
+
+#[test]
+fn ranges_end_where_they_do_at_every_height() {
+    for (kind, value, accepted) in [
+        (SIGNED, 32767, true),
+        (SIGNED, -32768, true),
+        (SIGNED, 32768, false),
+        (SIGNED, -32769, false),
+        (RELU, 65535, true),
+        (RELU, -65535, true),
+        (RELU, 65536, false),
+        (RELU, -65536, false),
+    ] {
+        assert_failures_at_each_height(&bounded(kind, value), if accepted { &[] } else { &["lookup ends"] });
+    }
+}
+
+/// A linear layer of one output, which is its input.
+fn neuron(shape: LinearShape, kind: RescaleKind, input: Vec<i64>) -> Case {
+    let mut draft = Draft::new("neuron");
+    let x = draft.input(input.len(), 24);
+    let weight = draft.param(vec![1]);
+    let op = IntOp::Linear { shape, width: 1, weight, bias: None, rescale: Rescale { shift: 0, kind } };
+    let y = draft.node(op, &[x], input.len());
+    Case { name: "neuron", graph: draft.output(y), inputs: vec![input] }
+}
+
+#[test]
+fn a_linear_layer_ends_where_its_rescale_does_at_every_height() {
+    // The accumulator of such a row is no cell: the identity and the limbs alone bound it.
+    for (kind, value, accepted) in [
+        (SIGNED, 32767, true),
+        (SIGNED, -32768, true),
+        (SIGNED, 32768, false),
+        (SIGNED, -32769, false),
+        (RELU, 65535, true),
+        (RELU, 65536, false),
+        (RELU, -65536, false),
+    ] {
+        for rows in [1, 2] {
+            let case = neuron(LinearShape::Dense { rows, inner: 1 }, kind, vec![value; rows]);
+            assert_failures_at_each_height(&case, if accepted { &[] } else { &["lookup ends"] });
+        }
+    }
+}
+
+/// The witness on wide limbs, with the hints of one row changed.
+fn wide(case: &Case, row: usize, change: impl Fn(&mut [i128])) -> ModelCircuit {
+    struct At<F>(usize, F);
+    impl<F: Fn(&mut [i128])> Hints for At<F> {
+        fn adjust(&mut self, site: HintSite, hint: &mut [i128]) {
+            if site.row == self.0 && matches!(site.gadget, "signed" | "relu") {
+                (self.1)(hint);
+            }
+        }
+        fn is_adversary(&self) -> bool {
+            true
+        }
+    }
+    let plan = plan_with(&case.graph, |shape| (shape.limb_bits, shape.height) = (16, 2));
+    ModelCircuit::with_hints(&case.graph, plan, &case.inputs, &mut At(row, change)).unwrap()
+}
+
+#[test]
+fn wide_limbs_end_where_two_bytes_do() {
+    for (kind, value, accepted) in [
+        (SIGNED, 32767, true),
+        (SIGNED, 32768, false),
+        (SIGNED, -32769, false),
+        (RELU, -65535, true),
+        (RELU, 65536, false),
+        (RELU, -65536, false),
+    ] {
+        let case = bounded(kind, value);
+        let row = site_of(&case, if kind == SIGNED { "signed" } else { "relu" }).row;
+        let circuit = wide(&case, row, |_| ());
+        let expected = if accepted { [].into() } else { ["lookup ends".to_owned()].into() };
+        assert_eq!(failures_near(&circuit, &claimed(&circuit), row), expected, "{kind:?} of {value}");
+        if value == 32767 {
+            // A remainder of the divisor or below zero is no limb either.
+            for by in [1, -1] {
+                let circuit = wide(&case, row, |hint| {
+                    hint[0] += by;
+                    hint[1] -= by * DIVISOR;
+                    hint[2] += by;
+                });
+                assert_ne!(claimed(&circuit), claimed(&wide(&case, row, |_| ())), "the output is forged");
+                assert!(failures_near(&circuit, &claimed(&circuit), row).contains("lookup ends"), "{by}");
+            }
+        }
+    }
 }

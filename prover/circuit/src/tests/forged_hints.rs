@@ -9,17 +9,20 @@ use vouch_graph::int::{IntOp, Rescale};
 use super::{
     attack::{
         cell_value, claimed, edited, failures, forge, hints, honest, integer, last_site, same_advice, sites, with_cell,
-        with_second_phase,
+        with_late,
     },
+    chains::{HEIGHTS, at_height, convolutions},
     check,
     graphs::{self, Case, Draft, SIGNED},
+    grid::moved_lookups,
     network::network,
+    plan,
 };
 use crate::{
-    AdviceColumn as A, FixedColumn as F, HintSite, Layout, ModelCircuit,
+    AdviceColumn as A, FixedColumn as F, HintSite, Hints, Layout, ModelCircuit,
     gadget::rescale::SHIFT,
+    late::misses,
     layout::{Cell, field},
-    second_phase::misses,
 };
 
 /// Sites attacked in each graph, spread over its rows, the first and the last included.
@@ -67,32 +70,46 @@ type Change<'c> = &'c dyn Fn(&Place<'_>, &mut [i128]);
 
 /// What a forged row breaks, by its equations over the values that the layout holds. Nothing else can fail but
 /// lookups and copies: what follows the row is consistent with it.
-pub(super) fn broken(forged: &Layout, honest: &Layout, row: usize) -> BTreeSet<String> {
+pub(super) fn broken(circuit: &ModelCircuit, honest: &Layout, row: usize) -> BTreeSet<String> {
+    let forged = &*circuit.layout;
     let values = |layout: &Layout| {
         let cell = |column| cell_value(layout, Cell { column, row });
         let [abs0, abs1, rem0, rem1] = layout.limbs[row].map(|limb| field(i128::from(limb)));
         let (abs, rem) = (abs0 + abs1 * field(256), rem0 + rem1 * field(256));
         let over = if layout.on(F::Max, row) { cell(A::Y) - cell(A::Q) } else { cell(A::Y) };
         let value = if layout.on(F::Signed, row) { abs - field(1 << 15) } else { over.double() - abs };
-        (abs, over, value * field(DIVISOR) + rem - field(1 << 15))
+        (abs, rem, over, value * field(DIVISOR) + rem - field(1 << 15))
     };
     let (on, cell) = (|selector| forged.on(selector, row), |column| cell_value(forged, Cell { column, row }));
-    let (abs, over, pre_activation) = values(forged);
+    let (abs, rem, over, pre_activation) = values(forged);
     let branch = over * (over - abs) != field(0);
     let rescaled = on(F::Signed) || on(F::Relu) || on(F::Max);
-    let [low, segment, start, end] = forged.limbs[row].map(i128::from);
-    let first_phase = |cell: &Cell| !cell.column.is_second_phase();
+    let [low, segment, ..] = forged.limbs[row].map(i128::from);
+    let coefficient = |column| field(forged.fixed(column, row));
+    let [p, q, y] = [A::P, A::Q, A::Y].map(cell);
+    let before = row.checked_sub(1).map_or(field(0), |row| cell_value(forged, Cell { column: A::Acc, row }));
+    let accumulator = coefficient(F::CoefProduct) * p * q
+        + coefficient(F::CoefP) * p
+        + coefficient(F::CoefQ) * q
+        + coefficient(F::CoefConst)
+        + coefficient(F::CoefPrev) * before
+        + coefficient(F::Function) * (q * field(256) + y * field(low));
+    let slack =
+        [A::P, A::Q, A::Y].iter().any(|column| cell(*column) != cell_value(honest, Cell { column: *column, row }));
+    let first_phase = |cell: &Cell| !cell.column.is_late();
     let torn = forged.copies.iter().filter(|(left, right)| first_phase(left) && first_phase(right));
     let torn = torn.filter(|(left, right)| cell_value(forged, *left) != cell_value(forged, *right)).count() > 0;
     [
-        ("lookup ends", misses(forged)),
-        ("copy", torn || (on(F::Value) && pre_activation != values(honest).2)),
+        ("lookup ends", misses(forged, &circuit.plan.shape)),
+        // The two sides of a linear layer's identity.
+        ("copy", torn || (on(F::Value) && pre_activation != values(honest).3) || (on(F::Slack) && slack)),
+        ("accumulator", cell(A::Acc) != accumulator),
         ("rescale", rescaled && !on(F::Value) && pre_activation != cell(A::Acc)),
-        ("signed value", on(F::Signed) && over != abs - field(1 << 15)),
+        ("signed value", (on(F::Signed) || on(F::Input)) && over != abs - field(1 << 15)),
+        ("input range", on(F::Input) && coefficient(F::Input) * y != rem - field(1 << 15)),
         ("relu", on(F::Relu) && branch),
         ("max", on(F::Max) && branch),
-        ("function input", on(F::Function) && cell(A::P) != field(low + (segment << 8) - (1 << 15))),
-        ("function value", on(F::Function) && cell(A::Acc) != field((start << 8) + (end - start) * low)),
+        ("function input", on(F::Function) && p != field(low + (segment << 8) - (1 << 15))),
     ]
     .into_iter()
     .filter(|(_, fails)| *fails)
@@ -129,10 +146,14 @@ fn wherever(gadget: &str, applies: impl Fn(&[i128]) -> bool, at: At, changes: &[
                 let named = match at {
                     At::Gate(name) => name,
                     At::Rescale if circuit.layout.on(F::Value, site.row) => "copy",
+                    At::Rescale if circuit.layout.on(F::Input, site.row) => {
+                        let abs = |layout: &Layout| layout.limbs[site.row][..2].to_vec();
+                        if abs(&circuit.layout) == abs(&untouched.layout) { "input range" } else { "signed value" }
+                    }
                     At::Rescale => "rescale",
                 };
                 let failed = failures(&circuit, &claimed(&circuit));
-                assert_eq!(failed, broken(&circuit.layout, &untouched.layout, site.row), "{}: {site:?}", case.name);
+                assert_eq!(failed, broken(&circuit, &untouched.layout, site.row), "{}: {site:?}", case.name);
                 assert!(failed.contains(named), "{}: {site:?}: expected {named}, failed: {failed:?}", case.name);
                 forged += 1;
                 *alone |= failed.len() == 1;
@@ -191,6 +212,16 @@ fn signed_rescale_rejects_a_remainder_equal_to_the_divisor() {
     assert_eq!(failures(&circuit, &claimed(&circuit)), ["lookup ends".to_owned()].into());
 }
 
+/// The circuit with a limb that no machine integer holds; the lookup argument follows.
+pub(super) fn with_limb(circuit: &ModelCircuit, limb: Cell, value: Fr) -> ModelCircuit {
+    let (before, old) = (circuit.clone(), cell_value(&circuit.layout, limb));
+    with_late(&with_cell(circuit, limb.column, limb.row, value), move |columns, challenges| {
+        for (cell, delta) in moved_lookups(&before, limb, old, value, challenges) {
+            columns.column_mut(cell.column)[cell.row] += delta;
+        }
+    })
+}
+
 #[test]
 fn signed_rescale_rejects_a_quotient_that_wraps_the_modulus() {
     // One more in the remainder and 2^-16 less in the quotient is the same accumulator in the field.
@@ -207,13 +238,8 @@ fn signed_rescale_rejects_a_quotient_that_wraps_the_modulus() {
             layout.advice[column as usize][at] -= fraction;
         }
     });
-    let old = cell_value(&circuit.layout, Cell { column: A::Abs0, row });
-    let circuit = with_second_phase(&with_cell(&circuit, A::Abs0, row, old - fraction), move |columns, challenges| {
-        let term = |value: Fr| (challenges.lookup + value).invert().unwrap();
-        let delta = term(old - fraction) - term(old);
-        columns.column_mut(A::Helper0)[row] += delta;
-        columns.column_mut(A::Sum)[row + 1..].iter_mut().for_each(|sum| *sum += delta);
-    });
+    let limb = Cell { column: A::Abs0, row };
+    let circuit = with_limb(&circuit, limb, cell_value(&circuit.layout, limb) - fraction);
     assert_eq!(claimed(&circuit)[2], claimed(&honest(&case))[2] - fraction, "the output is no integer");
     assert_eq!(failures(&circuit, &claimed(&circuit)), ["lookup ends".to_owned()].into());
     assert_eq!(field(1), fraction * field(DIVISOR));
@@ -352,11 +378,11 @@ fn maximum_rejects_a_difference_that_a_remainder_makes_up_for() {
 }
 
 #[test]
-fn bytes_that_recompose_but_leave_the_byte_range_are_rejected() {
+fn limbs_that_recompose_but_leave_the_byte_range_are_rejected() {
     for low in [0, 2] {
         for by in [1, -1, 255] {
             everywhere(
-                "bytes",
+                "limbs",
                 LOOKUP,
                 &[&|_, limbs| {
                     limbs[low] += 256 * by;
@@ -368,9 +394,41 @@ fn bytes_that_recompose_but_leave_the_byte_range_are_rejected() {
 }
 
 #[test]
-fn bytes_of_another_number_are_rejected() {
+fn limbs_of_another_number_are_rejected() {
     for limb in 0..4 {
-        everywhere("bytes", At::Rescale, &[&|_, limbs| limbs[limb] ^= 1]);
+        everywhere("limbs", At::Rescale, &[&|_, limbs| limbs[limb] ^= 1]);
+    }
+}
+
+#[test]
+fn limbs_beyond_their_range_are_rejected_wherever_they_share_a_column() {
+    // A rescaling row and the row of a function, at each height: which columns hold what differs.
+    let case = graphs::all().into_iter().find(|case| case.name == "function").unwrap();
+    for height in HEIGHTS {
+        let truth = at_height(&case, &honest(&case), height);
+        check(&truth, claimed(&truth)).unwrap();
+        for low in [0, 2] {
+            let forged = forge(&case, last_site(&case, "limbs"), |limbs| {
+                limbs[low] += 256;
+                limbs[low + 1] -= 1;
+            });
+            let forged = at_height(&case, &forged.unwrap(), height);
+            let failed = failures(&forged, &claimed(&forged));
+            assert_eq!(failed, ["lookup ends".to_owned()].into(), "height {height}, limb {low}");
+        }
+        let forged = forge(&case, last_site(&case, "function"), |hint| {
+            hint[0] += 256;
+            hint[1] -= 1;
+            (hint[2], hint[3]) = tuple(&graphs::table(), hint[1]);
+        });
+        let forged = at_height(&case, &forged.unwrap(), height);
+        assert_eq!(failures(&forged, &claimed(&forged)), ["lookup ends".to_owned()].into(), "height {height}");
+        for index in 1..4 {
+            let forged = forge(&case, last_site(&case, "function"), |hint| hint[index] ^= 1);
+            let forged = at_height(&case, &forged.unwrap(), height);
+            let failed = failures(&forged, &claimed(&forged));
+            assert!(failed.contains("lookup ends"), "height {height}, hint {index}: {failed:?}");
+        }
     }
 }
 
@@ -378,12 +436,17 @@ fn point(table: &[i64], segment: i128) -> i128 {
     usize::try_from(segment).ok().and_then(|at| table.get(at).copied()).unwrap_or(0).into()
 }
 
+/// Start and slope of a segment.
+fn tuple(table: &[i64], segment: i128) -> (i128, i128) {
+    (point(table, segment), point(table, segment + 1) - point(table, segment))
+}
+
 /// Moves a function's hint by segments, with the low byte that keeps the sum and the new
-/// segment's points.
+/// segment's start and slope.
 fn move_segment(place: &Place<'_>, hint: &mut [i128], by: i128) {
     hint[0] -= 256 * by;
     hint[1] += by;
-    (hint[2], hint[3]) = (point(place.table(), hint[1]), point(place.table(), hint[1] + 1));
+    (hint[2], hint[3]) = tuple(place.table(), hint[1]);
 }
 
 #[test]
@@ -399,18 +462,59 @@ fn function_rejects_the_last_point_as_a_segment() {
 }
 
 #[test]
-fn function_rejects_a_point_beside_the_table() {
-    everywhere("function", LOOKUP, &[&|_, hint| hint[2] += 1]);
-    everywhere("function", LOOKUP, &[&|_, hint| hint[3] -= 1]);
+fn function_rejects_a_start_or_a_slope_beside_the_table() {
+    for by in [1, -1, 1 << 40] {
+        everywhere("function", LOOKUP, &[&|_, hint| hint[2] += by, &|_, hint| hint[3] += by]);
+    }
 }
 
 #[test]
-fn function_rejects_points_of_another_segment() {
-    let change: Change<'_> = &|place, hint| {
-        let other = hint[1] ^ 1;
-        (hint[2], hint[3]) = (point(place.table(), other), point(place.table(), other + 1));
+fn function_rejects_a_start_that_the_slope_makes_up_for() {
+    // The point at the input stays what it is, or moves by as little as can be.
+    let nearest: Change<'_> = &|_, hint| {
+        hint[2] -= 1;
+        hint[3] += 256 / hint[0].max(1);
     };
+    let same_end: Change<'_> = &|_, hint| {
+        hint[2] += 1;
+        hint[3] -= 1;
+    };
+    let swapped: Change<'_> = &|_, hint| hint.swap(2, 3);
+    everywhere("function", LOOKUP, &[nearest, same_end, swapped]);
+}
+
+#[test]
+fn function_rejects_the_tuple_of_another_segment() {
+    let change: Change<'_> = &|place, hint| (hint[2], hint[3]) = tuple(place.table(), hint[1] ^ 1);
     everywhere("function", LOOKUP, &[change]);
+    let start: Change<'_> = &|place, hint| hint[2] = tuple(place.table(), hint[1] ^ 1).0;
+    let slope: Change<'_> = &|place, hint| hint[3] = tuple(place.table(), hint[1] ^ 1).1;
+    // The ramp of the network has one slope.
+    let case = graphs::all().into_iter().find(|case| case.name == "function").unwrap();
+    let untouched = honest(&case);
+    for site in sites(&case).into_iter().filter(|site| site.gadget == "function") {
+        let place = Place { case: &case, honest: &untouched.layout, site };
+        for change in [start, slope] {
+            let circuit = forge(&case, site, |hint| change(&place, hint)).unwrap();
+            assert_eq!(failures(&circuit, &claimed(&circuit)), ["lookup ends".to_owned()].into(), "{site:?}");
+        }
+    }
+}
+
+#[test]
+fn function_rejects_what_stands_between_the_tables() {
+    // The row in front of the points, that behind them and the last point are entries of tag zero.
+    let case = graphs::two_functions();
+    for site in sites(&case).into_iter().filter(|site| site.gadget == "function") {
+        let (first, second) = (graphs::table(), graphs::other_table());
+        let ends = [(0, first[0]), (first[256], second[0] - first[256]), (second[256], -second[256])];
+        for (start, slope) in ends.map(|(start, slope)| (i128::from(start), i128::from(slope))) {
+            for scale in [1, 2] {
+                let circuit = forge(&case, site, |hint| (hint[2], hint[3]) = (scale * start, scale * slope)).unwrap();
+                assert_eq!(failures(&circuit, &claimed(&circuit)), ["lookup ends".to_owned()].into(), "{site:?}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -420,7 +524,7 @@ fn function_rejects_another_functions_points() {
         let (first, second) = (graphs::table(), graphs::other_table());
         let circuit = forge(&case, site, |hint| {
             let other = if hint[2] == point(&first, hint[1]) { &second } else { &first };
-            (hint[2], hint[3]) = (point(other, hint[1]), point(other, hint[1] + 1));
+            (hint[2], hint[3]) = tuple(other, hint[1]);
         })
         .unwrap();
         assert_eq!(failures(&circuit, &claimed(&circuit)), ["lookup ends".to_owned()].into(), "{site:?}");
@@ -459,8 +563,8 @@ fn forge_fourth_quotient(case: &Case, y: i128) -> ModelCircuit {
         seen: usize,
         y: i128,
     }
-    impl crate::Hints for Quotient {
-        fn adjust(&mut self, site: crate::HintSite, hint: &mut [i128]) {
+    impl Hints for Quotient {
+        fn adjust(&mut self, site: HintSite, hint: &mut [i128]) {
             if site.gadget == "divide" {
                 self.seen += 1;
                 if self.seen == 4 {
@@ -473,7 +577,7 @@ fn forge_fourth_quotient(case: &Case, y: i128) -> ModelCircuit {
         }
     }
     let mut hints = Quotient { seen: 0, y };
-    ModelCircuit::with_hints(&case.graph, super::plan(&case.graph), &case.inputs, &mut hints).unwrap()
+    ModelCircuit::with_hints(&case.graph, plan(&case.graph), &case.inputs, &mut hints).unwrap()
 }
 
 #[test]
@@ -492,8 +596,126 @@ fn a_fresh_value_other_than_the_public_input_is_rejected() {
         check(&untouched, statement.clone()).unwrap();
         let site = sites(&case)[0];
         let circuit = forge(&case, site, |hint| hint[0] ^= 1).unwrap();
-        let mut expected = broken(&circuit.layout, &untouched.layout, site.row);
+        let mut expected = broken(&circuit, &untouched.layout, site.row);
         expected.insert("copy".to_owned());
         assert_eq!(failures(&circuit, &statement), expected, "{}", case.name);
+    }
+}
+
+#[test]
+fn every_output_of_every_position_is_bound() {
+    // By powers of two challenges, of which none is drawn but for a selector: with a bias and without.
+    let product = IntOp::MatMul { rows: 3, inner: 5, cols: 2, rescale: Rescale { shift: 10, kind: SIGNED } };
+    let product = graphs::binary("product", product, graphs::weights(15, 700), graphs::weights(10, 500), 6);
+    let layers = [(1, 1), (1, 3), (3, 1), (3, 2)].into_iter().flat_map(|(rows, width)| {
+        [true, false].map(|bias| {
+            let name = if bias { "dense_with_bias" } else { "dense_without_bias" };
+            Case { name, ..graphs::dense(rows, 4, width, SIGNED, bias) }
+        })
+    });
+    let mut accepted = Vec::new();
+    for case in layers.chain(convolutions()).chain([product]) {
+        let layout = honest(&case).layout;
+        let outputs = sites(&case).into_iter().filter(|site| site.gadget == "signed" && layout.on(F::Value, site.row));
+        for site in outputs {
+            let forged = forge(&case, site, |hint| {
+                hint[0] += 1;
+                hint[2] += 1;
+            });
+            let forged = forged.unwrap();
+            let failed = failures(&forged, &claimed(&forged));
+            if failed.is_empty() {
+                accepted.push((case.name, site.row));
+                continue;
+            }
+            assert_eq!(failed, ["copy".to_owned()].into(), "{}: {site:?}", case.name);
+        }
+    }
+    assert_eq!(accepted, [], "outputs that anything goes for");
+}
+
+#[test]
+fn slack_rejects_another_coefficient() {
+    everywhere("slack", At::Gate("copy"), &[&|_, hint| hint[0] += 1, &|_, hint| *hint.last_mut().unwrap() -= 1]);
+    everywhere("slack", At::Gate("copy"), &[&|_, hint| hint[0] += 1 << 100, &|_, hint| hint[0] = 7 - hint[0]]);
+    // All of a row, which do not cancel among themselves.
+    everywhere("slack", At::Gate("copy"), &[&|_, hint| hint.iter_mut().for_each(|value| *value += 1)]);
+    everywhere("slack", At::Gate("copy"), &[&|_, hint| hint.iter_mut().for_each(|value| *value = 3 - *value)]);
+}
+
+/// An output one too large, and a coefficient that no output stands for smaller by as much.
+struct Leak {
+    output: HintSite,
+    slack: HintSite,
+    index: usize,
+}
+
+impl Hints for Leak {
+    fn adjust(&mut self, site: HintSite, hint: &mut [i128]) {
+        if site == self.output {
+            hint[0] += 1;
+            hint[2] += 1;
+        } else if site == self.slack {
+            hint[self.index] -= DIVISOR;
+        }
+    }
+
+    fn is_adversary(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn slack_makes_up_for_no_output() {
+    let mut pairs = 0;
+    for case in convolutions().into_iter().take(5) {
+        let (all, truth) = (hints(&case), honest(&case));
+        let layout = &truth.layout;
+        let outputs: Vec<HintSite> =
+            all.iter().map(|(site, _)| *site).filter(|site| layout.on(F::Value, site.row)).collect();
+        let outputs: Vec<HintSite> = outputs.into_iter().filter(|site| site.gadget == "signed").collect();
+        let slacks: Vec<_> = all.iter().filter(|(site, _)| site.gadget == "slack").collect();
+        for (at, (slack, hint)) in slacks.iter().enumerate() {
+            // The outputs next to it on either side, and one far away.
+            let behind = outputs.partition_point(|site| site.row < slack.row);
+            let near = [behind.checked_sub(1), Some(behind), Some((7 * at) % outputs.len())];
+            let near: BTreeSet<usize> = near.into_iter().flatten().filter(|output| *output < outputs.len()).collect();
+            for (output, index) in near.into_iter().flat_map(|output| (0..hint.len()).map(move |index| (output, index)))
+            {
+                let mut leak = Leak { output: outputs[output], slack: *slack, index };
+                let (plan, graph) = (plan(&case.graph), &case.graph);
+                let forged = ModelCircuit::with_hints(graph, plan, &case.inputs, &mut leak).unwrap();
+                let statement = claimed(&forged);
+                assert_ne!(statement, claimed(&truth), "{}: an output is forged", case.name);
+                let failed = failures(&forged, &statement);
+                assert_eq!(failed, ["copy".to_owned()].into(), "{}: {slack:?}, {index}", case.name);
+                pairs += 1;
+            }
+        }
+    }
+    assert!(pairs > 100, "{pairs} pairs");
+}
+
+#[test]
+fn slack_of_one_output_makes_up_for_no_other_outputs() {
+    // The same exponent of the positions, at another power of the challenge of outputs.
+    for case in convolutions().into_iter().take(2) {
+        let truth = honest(&case);
+        let slacks: Vec<HintSite> = sites(&case).into_iter().filter(|site| site.gadget == "slack").collect();
+        let (first, last) = (slacks[0], slacks[slacks.len() - 1]);
+        struct Moved([HintSite; 2]);
+        impl Hints for Moved {
+            fn adjust(&mut self, site: HintSite, hint: &mut [i128]) {
+                let at = self.0.iter().position(|moved| *moved == site);
+                at.into_iter().for_each(|at| *hint.last_mut().unwrap() += [1, -1][at]);
+            }
+            fn is_adversary(&self) -> bool {
+                true
+            }
+        }
+        let mut moved = Moved([first, last]);
+        let forged = ModelCircuit::with_hints(&case.graph, plan(&case.graph), &case.inputs, &mut moved).unwrap();
+        assert_eq!(claimed(&forged), claimed(&truth), "{}", case.name);
+        assert_eq!(failures(&forged, &claimed(&forged)), ["copy".to_owned()].into(), "{}", case.name);
     }
 }

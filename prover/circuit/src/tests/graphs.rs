@@ -108,8 +108,17 @@ pub(crate) fn binary(name: &'static str, op: IntOp, a: Vec<i64>, b: Vec<i64>, le
 }
 
 pub(crate) fn dense(rows: usize, inner: usize, width: usize, kind: RescaleKind, bias: bool) -> Case {
+    dense_over(16, [rows, inner, width], kind, bias)
+}
+
+/// A dense layer over rows of values that are too wide to be evaluated in place.
+pub(crate) fn gathered_dense(rows: usize, inner: usize, width: usize) -> Case {
+    Case { name: "gathered_dense", ..dense_over(17, [rows, inner, width], SIGNED, true) }
+}
+
+fn dense_over(bits: u32, [rows, inner, width]: [usize; 3], kind: RescaleKind, bias: bool) -> Case {
     let mut draft = Draft::new("dense");
-    let x = draft.input(rows * inner, 16);
+    let x = draft.input(rows * inner, bits);
     let weight = draft.param(weights(inner * width, 3000));
     let bias = bias.then(|| draft.param(weights(width, 1 << 20)));
     let op = IntOp::Linear {
@@ -145,6 +154,15 @@ pub(crate) fn convolution() -> Case {
     Case { name: "convolution", graph: draft.output(y), inputs: vec![weights(40, 700)] }
 }
 
+/// `[rows, inner]` times `[inner, cols]`, both inputs of so many bits.
+pub(crate) fn matrix_product(name: &'static str, [rows, inner, cols]: [usize; 3], shift: u32, bits: u32) -> Case {
+    let mut draft = Draft::new(name);
+    let (a, b) = (draft.input(rows * inner, bits), draft.input(inner * cols, bits));
+    let op = IntOp::MatMul { rows, inner, cols, rescale: Rescale { shift, kind: SIGNED } };
+    let y = draft.node(op, &[a, b], rows * cols);
+    Case { name, graph: draft.output(y), inputs: vec![weights(rows * inner, 2000), weights(inner * cols, 1500)] }
+}
+
 /// A table whose values are large, small, equal and negative.
 pub(crate) fn table() -> Vec<i64> {
     (0..INTERPOLATION_POINTS as i64).map(|i| (i * i * 3) % 4001 - 2000 + 40 * i).collect()
@@ -160,6 +178,19 @@ pub(crate) fn two_functions() -> Case {
     let second = draft.node(function("second", other_table()), &[x], 4);
     let sum = draft.node(IntOp::Add { ca: 1, cb: 1, c: 0, rescale: Rescale::EXACT }, &[first, second], 4);
     Case { name: "two_functions", graph: draft.output(sum), inputs: vec![vec![-32768, -3, 100, 32767]] }
+}
+
+/// A function whose values a layer evaluates in place, on rows with another one between.
+pub(crate) fn tracked_function() -> Case {
+    let mut draft = Draft::new("tracked_function");
+    let x = draft.input(6, 16);
+    let rescale = Rescale { shift: 8, kind: SIGNED };
+    let x = draft.node(IntOp::Function { name: "test".to_owned(), table: table(), rescale }, &[x], 6);
+    let weight = draft.param(weights(4, 300));
+    let shape = LinearShape::Dense { rows: 3, inner: 2 };
+    let op = IntOp::Linear { shape, width: 2, weight, bias: None, rescale: Rescale { shift: 9, kind: SIGNED } };
+    let y = draft.node(op, &[x], 6);
+    Case { name: "tracked_function", graph: draft.output(y), inputs: vec![vec![-32768, -3, 100, 32767, 5, 900]] }
 }
 
 /// Differs from [`table`] at every point.
@@ -197,6 +228,8 @@ pub(crate) fn all() -> Vec<Case> {
         dense(1, 6, 5, RELU, true),
         dense(1, 4, 1, SIGNED, false),
         dense(3, 4, 2, SIGNED, true),
+        // Nothing is multiplied by a power of the positions' challenge here.
+        Case { name: "dense_without_powers", ..dense(3, 2, 2, SIGNED, false) },
         convolution(),
         binary(
             "add_exact",
@@ -226,13 +259,12 @@ pub(crate) fn all() -> Vec<Case> {
         ),
         unary("mean", IntOp::Sum { group: 4, c: 1, rescale: rescale(2, SIGNED) }, edges.clone(), n / 4),
         unary("sum_of_odd_length", IntOp::Sum { group: 5, c: 3, rescale: Rescale::EXACT }, weights(15, 3000), 3),
-        binary(
-            "matrix_product",
-            IntOp::MatMul { rows: 2, inner: 3, cols: 2, rescale: rescale(10, SIGNED) },
-            weights(6, 2000),
-            weights(6, 1500),
-            4,
-        ),
+        // A row for each product is cheaper where the matrices are small, or the left one is a single row.
+        matrix_product("matrix_product", [2, 3, 2], 10, 16),
+        matrix_product("matrix_row", [1, 5, 4], 10, 16),
+        // By an identity: with the factor of a shift and without, of several columns and of one.
+        matrix_product("matrix_identity", [3, 5, 4], 10, 16),
+        matrix_product("matrix_column", [4, 4, 1], 16, 16),
         unary("maximum", IntOp::Max { group: 4 }, edges.clone(), n / 4),
         unary(
             "function",

@@ -3,6 +3,7 @@
 
 mod attack;
 mod boundaries;
+mod chains;
 mod changed_cells;
 mod deleted_constraints;
 mod forged_hints;
@@ -10,6 +11,7 @@ mod graphs;
 mod grid;
 mod honest;
 mod independence;
+mod map;
 mod network;
 mod phases;
 mod plans;

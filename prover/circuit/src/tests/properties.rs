@@ -14,7 +14,7 @@ use vouch_graph::{
 };
 
 use super::{
-    attack::{claimed, plan_with_lanes},
+    attack::{claimed, plan_with},
     check,
     graphs::{Draft, RELU, SIGNED},
     instances, plan,
@@ -134,9 +134,19 @@ fn shift(enough: u32) -> impl Strategy<Value = u32> {
     prop_oneof![6 => enough..17, 1 => 0..enough.max(1)]
 }
 
+/// A height of logical rows and a width of limbs.
+fn rows() -> impl Strategy<Value = (usize, u32)> {
+    (prop_oneof![Just(1usize), Just(2), Just(4)], prop_oneof![3 => Just(8u32), 1 => Just(16)])
+}
+
+/// The plan of the smallest size with such rows.
+fn plan_of_rows(graph: &IntGraph, (height, limb_bits): (usize, u32)) -> Arc<CircuitPlan> {
+    plan_with(graph, |shape| (shape.height, shape.limb_bits) = (height, limb_bits))
+}
+
 #[test]
 fn linear_layers_agree_with_the_executor() {
-    holds(40, (layer(), vec(-40i64..40, 5)), |(layer, last)| {
+    holds(40, (layer(), vec(-40i64..40, 5), rows()), |(layer, last, rows)| {
         let mut draft = Draft::new("layers");
         let x = draft.input(layer.input.len(), 16);
         let weight = draft.param(layer.weights.clone());
@@ -154,7 +164,8 @@ fn linear_layers_agree_with_the_executor() {
             rescale: Rescale { shift: 9, kind: SIGNED },
         };
         let y = draft.node(op, &[hidden], layer.rows);
-        agree(&draft.output(y), &[layer.input])
+        let graph = draft.output(y);
+        agree_on(&graph, plan_of_rows(&graph, rows), &[layer.input])
     });
 }
 
@@ -203,16 +214,100 @@ fn convolution() -> impl Strategy<Value = Convolution> {
 #[test]
 fn convolutions_agree_with_the_executor_on_several_lanes_wherever_the_weights_are() {
     let placement = prop_oneof![Just(WeightPlacement::Private), Just(WeightPlacement::Public)];
-    holds(40, (convolution(), shift(9), kind(), 2usize..6, placement), |(layer, shift, kind, lanes, placement)| {
-        let mut draft = Draft::new("convolution");
+    let shape = (2usize..6, placement, rows());
+    holds(
+        40,
+        (convolution(), shift(9), kind(), shape),
+        |(layer, shift, kind, (lanes, placement, (height, limb_bits)))| {
+            let mut draft = Draft::new("convolution");
+            let shape = LinearShape::Conv2d(layer.geometry);
+            let x = draft.input(layer.input.len(), 16);
+            let (weight, bias) = (draft.param(layer.weights), Some(draft.param(layer.bias)));
+            let op = IntOp::Linear { shape, width: layer.width, weight, bias, rescale: Rescale { shift, kind } };
+            let y = draft.node(op, &[x], shape.positions() * layer.width);
+            let graph = draft.output(y);
+            let plan = plan_with(&graph, |shape| {
+                (shape.height, shape.limb_bits) = (height, limb_bits);
+                (shape.weight_lanes, shape.weights) = (lanes, placement);
+            });
+            agree_on(&graph, plan, &[layer.input])
+        },
+    );
+}
+
+/// Weights of a layer, the same for the same numbers.
+fn some_weights(len: usize, seed: i64) -> Vec<i64> {
+    (0..len as i64).map(|i| ((i + seed) * 7919 + seed * 31).rem_euclid(400) - 200).collect()
+}
+
+/// What stands between two convolutions.
+#[derive(Debug, Clone, Copy)]
+enum Between {
+    Nothing,
+    /// The values and themselves summed, element by element.
+    Sum,
+    /// The greatest of pairs of neighbours.
+    Pooling,
+}
+
+#[test]
+fn convolutions_of_convolutions_agree_with_the_executor() {
+    // The second reads what the first left: in place where the order of its rows allows, copied otherwise.
+    let between = prop_oneof![Just(Between::Nothing), Just(Between::Sum), Just(Between::Pooling)];
+    let second = (1usize..4, (1usize..3, 1usize..3), 1usize..3, (0usize..2, 0usize..2));
+    holds(40, (convolution(), between, second, kind(), rows()), |(layer, between, second, kind, rows)| {
+        let mut draft = Draft::new("convolutions");
         let shape = LinearShape::Conv2d(layer.geometry);
         let x = draft.input(layer.input.len(), 16);
         let (weight, bias) = (draft.param(layer.weights), Some(draft.param(layer.bias)));
-        let op = IntOp::Linear { shape, width: layer.width, weight, bias, rescale: Rescale { shift, kind } };
-        let y = draft.node(op, &[x], shape.positions() * layer.width);
-        let graph = draft.output(y);
-        let plan = plan_with_lanes(&graph, lanes, placement);
-        agree_on(&graph, plan, &[layer.input])
+        let op = IntOp::Linear { shape, width: layer.width, weight, bias, rescale: Rescale { shift: 13, kind } };
+        let (positions, width) = (shape.positions(), layer.width);
+        let y = draft.node(op, &[x], positions * width);
+        // Channels first, as a convolution reads them.
+        let channels_first: Vec<u32> =
+            (0..width).flat_map(|o| (0..positions).map(move |p| (p * width + o) as u32)).collect();
+        let view =
+            |elements: &[u32]| IntOp::View { sources: elements.iter().map(|i| Source::Element(0, *i)).collect() };
+        let y = draft.node(view(&channels_first), &[y], positions * width);
+        let [mut height, cols] = layer.geometry.output;
+        let y = match between {
+            Between::Nothing => y,
+            Between::Sum => {
+                let op = IntOp::Add { ca: 1, cb: 1, c: 3, rescale: Rescale { shift: 1, kind: SIGNED } };
+                draft.node(op, &[y, y], positions * width)
+            }
+            Between::Pooling if height > 1 => {
+                let rows = height / 2;
+                let at = |o: usize, row: usize, col: usize| ((o * height + row) * cols + col) as u32;
+                let pairs: Vec<u32> = (0..width)
+                    .flat_map(|o| (0..rows).flat_map(move |row| (0..cols).map(move |col| (o, row, col))))
+                    .flat_map(|(o, row, col)| [at(o, 2 * row, col), at(o, 2 * row + 1, col)])
+                    .collect();
+                height = rows;
+                let pairs = draft.node(view(&pairs), &[y], 2 * rows * cols * width);
+                draft.node(IntOp::Max { group: 2 }, &[pairs], rows * cols * width)
+            }
+            Between::Pooling => y,
+        };
+        let (outputs, kernel, stride, pad) = second;
+        let (kernel, pad) = ([kernel.0.min(height), kernel.1.min(cols)], [pad.0, pad.1]);
+        let out = |input: usize, axis: usize| (input + 2 * pad[axis] - kernel[axis]) / stride + 1;
+        let shape = LinearShape::Conv2d(Conv2d {
+            channels: width,
+            first_channel: 0,
+            input: [height, cols],
+            output: [out(height, 0), out(cols, 1)],
+            kernel,
+            stride: [stride; 2],
+            dilation: [1, 1],
+            pad_before: pad,
+        });
+        let weight = draft.param(some_weights(shape.inner() * outputs, 5));
+        let rescale = Rescale { shift: 11, kind: SIGNED };
+        let op = IntOp::Linear { shape, width: outputs, weight, bias: None, rescale };
+        let z = draft.node(op, &[y], shape.positions() * outputs);
+        let graph = draft.output(z);
+        agree_on(&graph, plan_of_rows(&graph, rows), &[layer.input])
     });
 }
 
@@ -257,13 +352,42 @@ fn sums_of_groups_agree_with_the_executor() {
     });
 }
 
+/// Two matrices that fit, with their sizes.
+fn matrices() -> impl Strategy<Value = ([usize; 3], Vec<i64>, Vec<i64>)> {
+    (1usize..5, 1usize..6, 1usize..5).prop_flat_map(|(rows, inner, cols)| {
+        let values = |len| vec(-2000i64..2000, len);
+        (Just([rows, inner, cols]), values(rows * inner), values(inner * cols))
+    })
+}
+
 #[test]
 fn products_of_matrices_agree_with_the_executor() {
-    let strategy = (vec(-2000i64..2000, 6), vec(-2000i64..2000, 6), shift(9), kind());
-    holds(50, strategy, |(a, b, shift, kind)| {
-        let op = IntOp::MatMul { rows: 2, inner: 3, cols: 2, rescale: Rescale { shift, kind } };
+    // Of those that an identity makes cheaper and of those that it does not.
+    holds(50, (matrices(), shift(9), kind()), |(([rows, inner, cols], a, b), shift, kind)| {
+        let op = IntOp::MatMul { rows, inner, cols, rescale: Rescale { shift, kind } };
         let operands = [a, b];
-        agree(&single(op, &operands, 4), &operands)
+        agree(&single(op, &operands, rows * cols), &operands)
+    });
+}
+
+#[test]
+fn products_of_products_agree_with_the_executor() {
+    // As in attention: both operands of the second are computed, one of them turned round.
+    holds(40, (matrices(), 1usize..4, rows()), |(([rows, inner, cols], a, b), width, limbs)| {
+        let mut draft = Draft::new("attention");
+        let (x, z) = (draft.input(a.len(), 16), draft.input(b.len(), 16));
+        let rescale = |shift| Rescale { shift, kind: SIGNED };
+        let scores = draft.node(IntOp::MatMul { rows, inner, cols, rescale: rescale(12) }, &[x, z], rows * cols);
+        let turned = (0..cols).flat_map(|j| (0..rows).map(move |i| Source::Element(0, (i * cols + j) as u32)));
+        let turned = draft.node(IntOp::View { sources: turned.collect() }, &[scores], rows * cols);
+        let weight = draft.param(some_weights(cols * width, 3));
+        let shape = LinearShape::Dense { rows, inner: cols };
+        let op = IntOp::Linear { shape, width, weight, bias: None, rescale: rescale(10) };
+        let values = draft.node(op, &[scores], rows * width);
+        let op = IntOp::MatMul { rows: cols, inner: rows, cols: width, rescale: rescale(13) };
+        let y = draft.node(op, &[turned, values], cols * width);
+        let graph = draft.output(y);
+        agree_on(&graph, plan_of_rows(&graph, limbs), &[a, b])
     });
 }
 

@@ -40,7 +40,7 @@ fn two_proofs_of_one_witness_share_no_advice_commitment() {
         let statement = claimed(&circuit);
         let proofs = [4, 5].map(|seed| keys.prove(&circuit, &statement, seed).unwrap());
         let commitments = proofs.each_ref().map(|proof| keys.advice_commitments(proof));
-        assert_eq!(commitments[0].len(), circuit.plan.shape.advice_columns());
+        assert_eq!(commitments[0].len(), circuit.plan.cost.advice_columns);
         let distinct: BTreeSet<_> = commitments.iter().flatten().collect();
         assert_eq!(distinct.len(), 2 * commitments[0].len(), "{}: all differ, within a proof too", case.name);
         for (proof, instances) in proofs.iter().zip([&statement, &statement]) {

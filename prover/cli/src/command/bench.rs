@@ -3,10 +3,12 @@ use std::{
     process::Command,
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum as _};
 use serde::Serialize;
 use serde_json::{Value, json};
+use vouch_circuit::Objective;
 
+use super::compile::Goal;
 use crate::{
     failure::Failure,
     report::{Report, bytes, count},
@@ -30,7 +32,19 @@ pub(crate) struct Bench {
     /// Put the weights into the verifying key instead of hiding them.
     #[arg(long)]
     public_weights: bool,
+    /// What the circuits are to be best at.
+    #[arg(long, value_enum, default_value_t = Goal::Prover)]
+    objective: Goal,
+    /// Measure every plan of a model that the planner takes for sensible, and hold its predictions against them.
+    #[arg(long)]
+    plans: bool,
+    /// Leave out plans that are predicted to take longer to prove, in seconds.
+    #[arg(long, default_value_t = 30.0, requires = "plans")]
+    longest: f64,
 }
+
+/// Sizes above the smallest that `--plans` measures of each height and width of limbs.
+const LARGER: u64 = 1;
 
 /// A model and its data.
 struct Subject {
@@ -41,21 +55,35 @@ struct Subject {
     input: PathBuf,
 }
 
+/// A circuit to measure: the objective's best, or a given one.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    k: u64,
+    height: u64,
+    limb_bits: u64,
+}
+
 /// Measured figures of one model.
 #[derive(Debug, Serialize)]
 struct Row {
     model: String,
     k: Value,
+    height: Value,
+    limb_bits: Value,
     advice_columns: Value,
     fixed_columns: Value,
     permutation_columns: Value,
     lookups: Value,
     cells: Value,
+    /// Cells for each element that the layers read and write, and each weight.
+    cells_per_element: Option<f64>,
     params: Value,
     macs: Value,
     setup_seconds: Value,
     prove_seconds: f64,
     process_seconds: f64,
+    /// Seconds by part of the proof.
+    spans: Value,
     peak_memory_bytes: Value,
     proof_bytes: Value,
     runtime_bytes: Value,
@@ -70,24 +98,69 @@ impl Bench {
         let mut rows = Vec::new();
         let mut failures = Vec::new();
         for subject in self.subjects()? {
-            eprintln!("measuring {}", subject.name);
-            match self.measure(&subject) {
-                Ok(row) => rows.push(row),
-                Err(failure) => failures.push(json!({ "model": subject.name, "error": failure })),
+            let plans =
+                if self.plans { self.sensible_plans(&subject)?.into_iter().map(Some).collect() } else { vec![None] };
+            for plan in plans {
+                match plan {
+                    Some(Plan { k, height, limb_bits }) => {
+                        eprintln!("measuring {} at k = {k}, height {height}, {limb_bits} bits", subject.name);
+                    }
+                    None => eprintln!("measuring {}", subject.name),
+                }
+                match self.measure(&subject, plan) {
+                    Ok(row) => rows.push(row),
+                    Err(failure) => failures.push(json!({ "model": subject.name, "error": failure })),
+                }
             }
         }
         let mut report = Report::new();
-        report.line("| model | parameters | k | advice / fixed / permutation | cells | set-up s | prove s | process s | peak memory | proof bytes | runtime bytes | gas | largest error |");
-        report.line("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
-        for row in &rows {
-            report.line(row.markdown());
+        if self.plans {
+            predictions(&mut report, &rows);
+        } else {
+            measurements(&mut report, &rows);
         }
         for failure in &failures {
             report.line(format!("failed: {} ({})", failure["model"], failure["error"]["message"]));
         }
         report.set("rows", &rows).set("failures", &failures).set("runs", self.runs);
-        report.set("public_weights", self.public_weights);
+        report.set("public_weights", self.public_weights).set("objective", Objective::from(self.objective));
         Ok(report)
+    }
+
+    fn compile(&self, subject: &Subject, dir: &Path) -> Command {
+        let mut compile = vouch("compile");
+        compile.arg(&subject.model).arg("--calibrate").arg(&subject.calibration).arg("--out").arg(dir);
+        if let Some(test) = &subject.test {
+            compile.arg("--test").arg(test);
+        }
+        if self.public_weights {
+            compile.args(["--params", "public"]);
+        }
+        compile
+            .arg("--objective")
+            .arg(self.objective.to_possible_value().map_or("prover".into(), |value| value.get_name().to_owned()));
+        compile
+    }
+
+    /// The smallest plans of each height and width of limbs.
+    fn sensible_plans(&self, subject: &Subject) -> Result<Vec<Plan>, Failure> {
+        let work = tempfile::tempdir().map_err(|error| Failure::file(Path::new("the temporary folder"), &error))?;
+        let mut compile = self.compile(subject, &work.path().join(&subject.name));
+        compile.arg("--explain");
+        let compiled = run(compile)?;
+        let considered = compiled["considered"].as_array().cloned().unwrap_or_default();
+        let number = |plan: &Value, key: &str| plan[key].as_u64().unwrap_or(0);
+        let rows = |plan: &Value| (number(plan, "height"), number(plan, "limb_bits"));
+        let smallest = |of: &Value| {
+            let same = considered.iter().filter(|plan| rows(plan) == rows(of));
+            same.map(|plan| number(plan, "k")).min().unwrap_or(0)
+        };
+        let sensible = considered.iter().filter(|plan| {
+            number(plan, "k") <= smallest(plan) + LARGER
+                && plan["predicted"]["prove_seconds"].as_f64().is_some_and(|seconds| seconds <= self.longest)
+        });
+        let plan = |plan: &Value| Plan { k: number(plan, "k"), height: rows(plan).0, limb_bits: rows(plan).1 };
+        Ok(sensible.map(plan).collect())
     }
 
     fn subjects(&self) -> Result<Vec<Subject>, Failure> {
@@ -112,17 +185,14 @@ impl Bench {
         Ok(subjects)
     }
 
-    fn measure(&self, subject: &Subject) -> Result<Row, Failure> {
+    fn measure(&self, subject: &Subject, plan: Option<Plan>) -> Result<Row, Failure> {
         let work = tempfile::tempdir().map_err(|error| Failure::file(Path::new("the temporary folder"), &error))?;
         let dir = work.path().join(&subject.name);
         let proof = work.path().join("proof.json");
-        let mut compile = vouch("compile");
-        compile.arg(&subject.model).arg("--calibrate").arg(&subject.calibration).arg("--out").arg(&dir);
-        if let Some(test) = &subject.test {
-            compile.arg("--test").arg(test);
-        }
-        if self.public_weights {
-            compile.args(["--params", "public"]);
+        let mut compile = self.compile(subject, &dir);
+        if let Some(Plan { k, height, limb_bits }) = plan {
+            let fixed = [("--k", k), ("--height", height), ("--limb-bits", limb_bits)];
+            fixed.into_iter().for_each(|(flag, value)| _ = compile.arg(flag).arg(value.to_string()));
         }
         let compiled = run(compile)?;
         let mut setup = vouch("setup");
@@ -145,16 +215,20 @@ impl Bench {
         Ok(Row {
             model: subject.name.clone(),
             k: compiled["k"].clone(),
+            height: compiled["height"].clone(),
+            limb_bits: compiled["limb_bits"].clone(),
             advice_columns: compiled["advice_columns"].clone(),
             fixed_columns: compiled["fixed_columns"].clone(),
             permutation_columns: compiled["permutation_columns"].clone(),
             lookups: compiled["lookups"].clone(),
             cells: compiled["cells"].clone(),
+            cells_per_element: ratio(&compiled["cells"], &compiled["elements"]),
             params: compiled["params"].clone(),
             macs: compiled["macs"].clone(),
             setup_seconds: set_up["seconds"].clone(),
             prove_seconds,
             process_seconds,
+            spans: proven["spans"].clone(),
             peak_memory_bytes: proven["peak_memory_bytes"].clone(),
             proof_bytes: proven["proof_bytes"].clone(),
             runtime_bytes: verified["runtime_bytes"].clone(),
@@ -180,29 +254,100 @@ impl Subject {
     }
 }
 
-impl Row {
-    fn markdown(&self) -> String {
-        let number = |value: &Value| value.as_u64().map_or_else(|| "-".to_owned(), count);
-        let real = |value: &Value| value.as_f64().map_or_else(|| "-".to_owned(), |v| format!("{v:.2}"));
-        format!(
-            "| {} | {} | {} | {} / {} / {} | {} | {} | {:.2} | {:.2} | {} | {} | {} | {} | {} |",
-            self.model,
-            number(&self.params),
-            number(&self.k),
-            number(&self.advice_columns),
-            number(&self.fixed_columns),
-            number(&self.permutation_columns),
-            number(&self.cells),
-            real(&self.setup_seconds),
-            self.prove_seconds,
-            self.process_seconds,
-            self.peak_memory_bytes.as_u64().map_or_else(|| "-".to_owned(), bytes),
-            number(&self.proof_bytes),
-            number(&self.runtime_bytes),
-            number(&self.gas),
-            self.max_abs_error.as_f64().map_or_else(|| "-".to_owned(), |v| format!("{v:.6}")),
-        )
+fn measurements(report: &mut Report, rows: &[Row]) {
+    let number = |value: &Value| value.as_u64().map_or_else(|| "-".to_owned(), count);
+    let size = |value: &Value| value.as_u64().map_or_else(|| "-".to_owned(), bytes);
+    let real = |value: Option<f64>, digits: usize| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.digits$}"));
+    report.line("| model | parameters | k | height | advice / fixed / permutation | cells | cells per element | set-up s | prove s | witness / commit / quotient / open s | process s | peak memory | proof bytes | runtime bytes | gas | largest error |");
+    report.line(format!("|{}", " --- |".repeat(16)));
+    for row in rows {
+        let span = |key: &str| real(row.spans[key].as_f64(), 2);
+        report.line(format!(
+            "| {} | {} | {} | {} | {} / {} / {} | {} | {} | {} | {:.2} | {} / {} / {} / {} | {:.2} | {} | {} | {} | {} | {} |",
+            row.model,
+            number(&row.params),
+            number(&row.k),
+            number(&row.height),
+            number(&row.advice_columns),
+            number(&row.fixed_columns),
+            number(&row.permutation_columns),
+            number(&row.cells),
+            real(row.cells_per_element, 1),
+            real(row.setup_seconds.as_f64(), 2),
+            row.prove_seconds,
+            span("witness"),
+            span("commit"),
+            span("quotient"),
+            span("open"),
+            row.process_seconds,
+            size(&row.peak_memory_bytes),
+            number(&row.proof_bytes),
+            number(&row.runtime_bytes),
+            number(&row.gas),
+            real(row.max_abs_error.as_f64(), 6),
+        ));
     }
+}
+
+/// Predicted figures beside the measured ones, and how well the one ranks as the other.
+fn predictions(report: &mut Report, rows: &[Row]) {
+    let measured = |row: &Row| {
+        let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
+        [row.prove_seconds, number(&row.peak_memory_bytes), number(&row.gas)]
+    };
+    let predicted = |row: &Row| {
+        ["prove_seconds", "peak_memory_bytes", "verify_gas"].map(|key| row.predicted[key].as_f64().unwrap_or(f64::NAN))
+    };
+    let error = |row: &Row, i: usize| predicted(row)[i] / measured(row)[i] - 1.0;
+    report.line("| model | k | height | limb bits | prove s | predicted | peak memory | predicted | gas | predicted |");
+    report.line(format!("|{}", " --- |".repeat(10)));
+    for row in rows {
+        let ([seconds, memory, gas], [p_seconds, p_memory, p_gas]) = (measured(row), predicted(row));
+        report.line(format!(
+            "| {} | {} | {} | {} | {seconds:.2} | {p_seconds:.2} ({:+.0} %) | {} | {} ({:+.0} %) | {} | {} ({:+.0} %) |",
+            row.model,
+            row.k,
+            row.height,
+            row.limb_bits,
+            100.0 * error(row, 0),
+            bytes(memory as u64),
+            bytes(p_memory as u64),
+            100.0 * error(row, 1),
+            count(gas as u64),
+            count(p_gas as u64),
+            100.0 * error(row, 2),
+        ));
+    }
+    let largest = |i: usize| rows.iter().map(|row| error(row, i).abs()).fold(0.0, f64::max);
+    let times: Vec<(f64, f64)> = rows.iter().map(|row| (measured(row)[0], predicted(row)[0])).collect();
+    let tau = kendall_tau(&times);
+    report.line(format!("{} plans of {} models", rows.len(), {
+        let mut models: Vec<&str> = rows.iter().map(|row| row.model.as_str()).collect();
+        models.dedup();
+        models.len()
+    }));
+    report.row("time, Kendall's tau", format!("{tau:.3}"));
+    report.row("memory, largest error", format!("{:.1} %", 100.0 * largest(1)));
+    report.row("gas, largest error", format!("{:.1} %", 100.0 * largest(2)));
+    report.set("kendall_tau", tau).set("memory_error", largest(1)).set("gas_error", largest(2));
+}
+
+/// Kendall's rank correlation: the share of pairs in the same order less the share of those in the other.
+fn kendall_tau(pairs: &[(f64, f64)]) -> f64 {
+    let mut balance = 0i64;
+    let mut all = 0i64;
+    for (i, a) in pairs.iter().enumerate() {
+        for b in &pairs[i + 1..] {
+            all += 1;
+            let product = (a.0 - b.0) * (a.1 - b.1);
+            balance += i64::from(product > 0.0) - i64::from(product < 0.0);
+        }
+    }
+    if all == 0 { 1.0 } else { balance as f64 / all as f64 }
+}
+
+fn ratio(a: &Value, b: &Value) -> Option<f64> {
+    Some(a.as_f64()? / b.as_f64().filter(|b| *b > 0.0)?)
 }
 
 /// This program with a subcommand.

@@ -4,7 +4,7 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use vouch_circuit::{CircuitPlan, PlanOptions, WeightPlacement};
+use vouch_circuit::{Alternative, CircuitPlan, Objective, PlanOptions, TOLERANCE, WeightPlacement};
 use vouch_graph::{
     calibrate::calibrate,
     data,
@@ -65,9 +65,42 @@ pub(crate) struct Source {
     /// How far values may leave their calibrated range, as a factor of at least 1.
     #[arg(long, default_value_t = QuantiseOptions::default().headroom)]
     headroom: f64,
-    /// Rows of the circuit, as a power of two; the cheapest by default.
+    /// What the circuit is to be best at.
+    #[arg(long, value_enum, default_value_t = Goal::Prover)]
+    objective: Goal,
+    /// Rows of the circuit, as a power of two; the best by default.
     #[arg(long)]
     k: Option<u32>,
+    /// Rows that one row of the model takes: few make a fast prover, many a cheap verifier; the best by default.
+    #[arg(long, value_parser = ["1", "2", "4"])]
+    height: Option<String>,
+    /// Bits of the numbers that range checks look up; the best by default.
+    #[arg(long, value_parser = ["8", "16"])]
+    limb_bits: Option<String>,
+    /// Print the circuits that were considered, and why the winner won.
+    #[arg(long)]
+    explain: bool,
+}
+
+/// What a circuit is to be best at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Goal {
+    /// Least proving time.
+    Prover,
+    /// Least gas to verify.
+    Gas,
+    /// Least memory to prove.
+    Memory,
+}
+
+impl From<Goal> for Objective {
+    fn from(goal: Goal) -> Self {
+        match goal {
+            Goal::Prover => Self::Prover,
+            Goal::Gas => Self::Gas,
+            Goal::Memory => Self::Memory,
+        }
+    }
 }
 
 /// Public or private.
@@ -84,6 +117,8 @@ pub(crate) struct Compiled {
     pub(crate) float: FloatGraph,
     pub(crate) graph: IntGraph,
     pub(crate) plan: CircuitPlan,
+    /// What the plan is best at, and the plans considered, where the user asked for them.
+    pub(crate) considered: Option<(Objective, Vec<Alternative>)>,
     pub(crate) samples: Vec<data::Sample>,
 }
 
@@ -110,8 +145,16 @@ impl Source {
         if let Some(k) = self.k {
             LogRows::new(k)?;
         }
-        let plan = CircuitPlan::choose(&graph, &PlanOptions { weights, k: self.k })?;
-        Ok(Compiled { float, graph, plan, samples })
+        let options = PlanOptions {
+            weights,
+            k: self.k,
+            height: self.height.as_deref().and_then(|height| height.parse().ok()),
+            limb_bits: self.limb_bits.as_deref().and_then(|bits| bits.parse().ok()),
+            objective: self.objective.into(),
+        };
+        let (plan, considered) = CircuitPlan::explain(&graph, &options)?;
+        let considered = self.explain.then_some((options.objective, considered));
+        Ok(Compiled { float, graph, plan, considered, samples })
     }
 
     /// The model's file name without its extension.
@@ -215,9 +258,15 @@ pub(crate) fn describe(report: &mut Report, compiled: &Compiled, accuracy: &Accu
             count(plan.predicted.verify_gas)
         ),
     );
+    if let Some((objective, considered)) = &compiled.considered {
+        explain(report, plan, *objective, considered);
+    }
     report.extend(&cost);
     report
         .set("k", plan.k)
+        .set("height", plan.shape.height)
+        .set("limb_bits", plan.shape.limb_bits)
+        .set("weight_lanes", plan.shape.weight_lanes)
         .set("value_rows", plan.value_rows)
         .set("weight_rows", plan.weight_rows)
         .set("instances", plan.instances)
@@ -228,6 +277,47 @@ pub(crate) fn describe(report: &mut Report, compiled: &Compiled, accuracy: &Accu
         .set("argmax_agreement", accuracy.argmax_agreement)
         .set("refused_samples", accuracy.refused)
         .set("predicted", plan.predicted);
+}
+
+/// Plans that `--explain` prints.
+const EXPLAINED: usize = 12;
+
+/// The best of the plans considered, best first, and why the first of them won.
+fn explain(report: &mut Report, plan: &CircuitPlan, objective: Objective, considered: &[Alternative]) {
+    let won = |a: &Alternative| {
+        let shape = &plan.shape;
+        (a.k, a.height, a.limb_bits, a.weight_lanes) == (plan.k, shape.height, shape.limb_bits, shape.weight_lanes)
+    };
+    let mut ranked: Vec<&Alternative> = considered.iter().collect();
+    ranked.sort_by(|a, b| objective.score(&a.predicted).total_cmp(&objective.score(&b.predicted)));
+    let (what, named) = match objective {
+        Objective::Prover => ("proving time", "prover"),
+        Objective::Gas => ("gas", "gas"),
+        Objective::Memory => ("memory", "memory"),
+    };
+    let close = (TOLERANCE * 100.0).round();
+    report.line(format!(
+        "{} plans considered for the objective {named}; of those within {close} % of the least {what} the fastest wins:",
+        considered.len()
+    ));
+    report.line("  |  k | height | limb bits | lanes | filled | columns | seconds |  memory |     gas |");
+    let shown = ranked.iter().enumerate().filter(|(i, a)| *i < EXPLAINED || won(a));
+    for (_, a) in shown {
+        report.line(format!(
+            "{} | {:>2} | {:>6} | {:>9} | {:>5} | {:>4.0} % | {:>7} | {:>7.2} | {:>7} | {:>7} |",
+            if won(a) { ">" } else { " " },
+            a.k,
+            a.height,
+            a.limb_bits,
+            a.weight_lanes,
+            100.0 * a.filled,
+            a.cost.advice_columns + a.cost.fixed_columns + a.cost.permutation_columns,
+            a.predicted.prove_seconds,
+            bytes(a.predicted.peak_memory_bytes),
+            count(a.predicted.verify_gas),
+        ));
+    }
+    report.set("objective", objective).set("considered", considered);
 }
 
 /// Reads `name=1,3,32,32`.

@@ -1,11 +1,13 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
+use vouch_proof::ProofFile;
 
 use crate::{
     failure::Failure,
-    model_dir::{ModelDir, read},
+    model_dir::{ModelDir, read, write},
+    picture,
     report::Report,
 };
 
@@ -14,7 +16,16 @@ use crate::{
 pub(crate) struct Inspect {
     /// A file of this tool, or the folder of a compiled model.
     path: PathBuf,
+    /// Draw the folder's circuit, and where the time goes, on a page.
+    #[arg(long)]
+    html: Option<PathBuf>,
+    /// A proof of the model, whose times the page shows.
+    #[arg(long, requires = "html")]
+    proof: Option<PathBuf>,
 }
+
+/// Bands of rows on the page.
+const BANDS: usize = 320;
 
 impl Inspect {
     pub(crate) fn execute(self) -> Result<Report, Failure> {
@@ -23,7 +34,26 @@ impl Inspect {
         report.line(self.path.display().to_string());
         rows(&mut report, "", &value);
         report.extend(&value);
+        if let Some(page) = &self.html {
+            self.draw(page)?;
+            report.row("page", page.display()).set("page", page);
+        }
         Ok(report)
+    }
+
+    fn draw(&self, page: &Path) -> Result<(), Failure> {
+        if !self.path.is_dir() {
+            let message = format!("{} is no folder of a compiled model", self.path.display());
+            return Err(Failure::new("no_model", message, "give the folder that `vouch compile` wrote"));
+        }
+        let model = ModelDir::new(&self.path).load()?;
+        let spans = match &self.proof {
+            Some(proof) => Some(ProofFile::read(proof)?.spans),
+            None => None,
+        };
+        let circuit = model.blank()?;
+        let html = picture::page(&model.graph.name, &model.plan, &circuit.map(BANDS), spans.as_ref());
+        write(page, html.as_bytes())
     }
 
     fn folder(&self) -> Result<Value, Failure> {

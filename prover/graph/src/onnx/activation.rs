@@ -49,7 +49,7 @@ fn prelu(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<V
     Ok(vec![b.add((1.0, &positive), (-1.0, &bent))?])
 }
 
-/// Bounds by two ReLUs: `hi - relu(hi - lo - relu(x - lo))`.
+/// Bounds by two ReLUs: `lo + relu(hi - lo - relu(hi - x))`.
 fn bounded(b: &mut Builder, x: &Value, lo: Option<f64>, hi: Option<f64>) -> Result<Value, GraphError> {
     match (lo, hi) {
         (None, None) => Ok(x.clone()),
@@ -62,9 +62,10 @@ fn bounded(b: &mut Builder, x: &Value, lo: Option<f64>, hi: Option<f64>) -> Resu
             b.affine(&below, vec![-1.0], vec![hi])
         }
         (Some(lo), Some(hi)) => {
-            let above = b.relu(x, 1.0, -lo)?;
-            let below = b.relu(&above, -1.0, hi - lo)?;
-            b.affine(&below, vec![-1.0], vec![hi])
+            // The first joins a linear layer before it, and where `lo` is zero the second is all there is.
+            let below = b.relu(x, -1.0, hi)?;
+            let between = b.relu(&below, -1.0, hi - lo)?;
+            if lo == 0.0 { Ok(between) } else { b.affine(&between, vec![1.0], vec![lo]) }
         }
     }
 }
