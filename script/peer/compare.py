@@ -51,11 +51,12 @@ def run(command):
 
 class Ours:
     name = "vouch"
+    objective = "prover"
 
     def __init__(self, model, work):
-        self.model, self.dir, self.proof = model, work / "vouch", work / "proof.json"
+        self.model, self.dir, self.proof = model, work / self.objective, work / f"{self.objective}.json"
         compiled, *_ = run([VOUCH, "compile", model / "network.onnx", "--calibrate", model / "calib.json",
-                            "--test", model / "test.npz", "--out", self.dir, "--json"])
+                            "--test", model / "test.npz", "--objective", self.objective, "--out", self.dir, "--json"])
         set_up, self.setup_seconds, _ = run([VOUCH, "setup", self.dir, "--insecure-dev-srs", "--json"])
         self.k, self.error = compiled["k"], compiled["max_abs_error"]
 
@@ -68,6 +69,11 @@ class Ours:
     def finish(self):
         verified, *_ = run([VOUCH, "verify", self.dir, self.proof, "--evm", "--json"])
         self.gas, self.runtime_bytes = verified["gas"], verified["runtime_bytes"]
+
+
+class OursForGas(Ours):
+    name = "vouch, gas plan"
+    objective = "gas"
 
 
 class Peer:
@@ -161,7 +167,7 @@ def measure(model, runs):
     with tempfile.TemporaryDirectory() as folder:
         systems = []
         failures = {}
-        for system in (Ours, Peer):
+        for system in (Ours, OursForGas, Peer):
             print(f"{model.name}: {system.name}: set-up", file=sys.stderr)
             try:
                 systems.append(system(model, Path(folder)))
@@ -212,17 +218,20 @@ def table(results):
     yield "| model | system | k | " + " | ".join(title for title, *_ in COLUMNS) + " |"
     yield "| --- | --- | ---: |" + " ---: |" * len(COLUMNS)
     for result in results:
-        ours, peer = (result["figures"].get(system.name) for system in (Ours, Peer))
-        for name, figures in ((Ours.name, ours), (Peer.name, peer)):
+        names = [system.name for system in (Ours, OursForGas, Peer)]
+        for name in names:
+            figures = result["figures"].get(name)
             if figures is None:
                 yield f"| {result['model']} | {name} | {result['failures'][name]} |" + " |" * len(COLUMNS)
                 continue
             scale = {"peak_memory_bytes": 1e-6}
             cells = [form.format(figures[key] * scale.get(key, 1)) for _, key, form in COLUMNS]
             yield f"| {result['model']} | {name} | {figures['k']} | " + " | ".join(cells) + " |"
-        if ours and peer:
+        peer = result["figures"].get(Peer.name)
+        for name in (name for name in names if name != Peer.name and peer and name in result["figures"]):
+            ours = result["figures"][name]
             ratios = [f"{peer[key] / ours[key]:.2f}x" for _, key, _ in COLUMNS]
-            yield f"| {result['model']} | EZKL / vouch | | " + " | ".join(ratios) + " |"
+            yield f"| {result['model']} | EZKL / {name} | | " + " | ".join(ratios) + " |"
 
 
 def main():
