@@ -155,7 +155,7 @@ NETWORKS = {
     "resnet18": resnet18,
     "mobilenet_v2": mobilenet_v2,
     **{f"mlp_{width}": (lambda width: lambda: mlp(f"mlp_{width}", width))(width) for width in (18, 36, 72, 144, 288, 576, 1152)},
-    **{f"cnn_{size}": (lambda size: lambda: cnn(f"cnn_{size}", size))(size) for size in (8, 16, 32, 64, 128)},
+    **{f"cnn_{size}": (lambda size: lambda: cnn(f"cnn_{size}", size))(size) for size in (8, 16, 24, 32, 48, 64)},
 }
 
 if __name__ == "__main__":

@@ -75,7 +75,9 @@ struct Row {
     permutation_columns: Value,
     lookups: Value,
     cells: Value,
-    /// Cells for each element that the layers read and write, and each weight.
+    /// Elements that the layers read and write, and weights.
+    elements: Value,
+    /// Cells for each of them.
     cells_per_element: Option<f64>,
     params: Value,
     macs: Value,
@@ -222,6 +224,7 @@ impl Bench {
             permutation_columns: compiled["permutation_columns"].clone(),
             lookups: compiled["lookups"].clone(),
             cells: compiled["cells"].clone(),
+            elements: compiled["elements"].clone(),
             cells_per_element: ratio(&compiled["cells"], &compiled["elements"]),
             params: compiled["params"].clone(),
             macs: compiled["macs"].clone(),
