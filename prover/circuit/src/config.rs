@@ -258,6 +258,29 @@ impl Queries<'_, '_> {
         }
     }
 
+    /// The sum of the terms whose selectors the shape has; a term without a factor is its selector.
+    pub(crate) fn selected<const N: usize>(
+        &mut self,
+        terms: [(FixedColumn, Option<Expression<Fr>>); N],
+    ) -> Option<Expression<Fr>> {
+        let mut sum: Option<Expression<Fr>> = None;
+        for (column, factor) in terms {
+            if !self.has(column) {
+                continue;
+            }
+            let selector = self.fixed(column);
+            let term = match factor {
+                Some(factor) => selector * factor,
+                None => selector,
+            };
+            sum = Some(match sum {
+                Some(sum) => sum + term,
+                None => term,
+            });
+        }
+        sum
+    }
+
     pub(crate) fn config(&self) -> &VouchConfig {
         self.config
     }

@@ -9,13 +9,13 @@ use vouch_graph::int::INTERPOLATION_POINTS;
 
 use crate::{
     column::{AdviceColumn as A, FixedColumn as F},
-    gadget::lookup::needs_helper,
+    gadget::lookup::helped,
     layout::{Cell, LIMB_COLUMNS, Layout, field},
     shape::Shape,
 };
 
 /// Values of the challenges; those that the shape lacks are zero.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct ChallengeValues {
     pub(crate) outputs: Fr,
     pub(crate) positions: Fr,
@@ -272,9 +272,8 @@ fn lookup_columns(
     };
     let zero = inverses[0];
     let (limbs, height) = (shape.limbs(), shape.height);
-    let helped = crate::gadget::lookup::helped(shape);
+    let helped = helped(shape);
     let run = rows * height;
-    let with_helper = needs_helper(shape);
     // Terms of each circuit row: those of the sum, and those of the helper.
     let terms: Vec<[Fr; 2]> = (0..run)
         .into_par_iter()
@@ -298,7 +297,7 @@ fn lookup_columns(
     }
     sums.push(sum);
     *out.column_mut(A::Sum) = sums;
-    if with_helper {
+    if helped.contains(&true) {
         *out.column_mut(A::Helper) = terms.into_iter().map(|[_, helper]| helper).collect();
     }
 }

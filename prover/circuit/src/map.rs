@@ -183,13 +183,13 @@ struct Purposes {
 
 impl Purposes {
     fn of(layout: &Layout) -> Self {
-        let mut purposes = Self {
-            values: vec![Purpose::Output; layout.value_rows],
-            weights: vec![Purpose::Linear; layout.weight_rows],
-        };
-        for section in &layout.sections {
-            purposes.values[section.value_row.min(layout.value_rows)..].fill(section.purpose);
-            purposes.weights[section.weight_row.min(layout.weight_rows)..].fill(section.purpose);
+        let mut purposes = Self { values: Vec::new(), weights: Vec::new() };
+        // Each section ends where the next begins, so a row is written once.
+        let ends = layout.sections.iter().skip(1).map(|next| (next.value_row, next.weight_row));
+        let last = (layout.value_rows, layout.weight_rows);
+        for (section, (values, weights)) in layout.sections.iter().zip(ends.chain([last])) {
+            purposes.values.resize(values, section.purpose);
+            purposes.weights.resize(weights, section.purpose);
         }
         purposes
     }

@@ -2,9 +2,9 @@
 //!
 //! Whatever is decided here changes cost and nothing else: a reader evaluates copies where no rows did it in place.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use vouch_graph::int::{IntGraph, IntNode, IntOp, RescaleKind, Source, TensorId};
+use vouch_graph::int::{IntGraph, IntNode, IntOp, LinearShape, RescaleKind, Source, TensorId};
 
 use crate::{
     gadget::track::{Chain, Variable},
@@ -226,22 +226,27 @@ fn row_strides(graph: &IntGraph, origins: &Origins) -> Vec<usize> {
             _ => 0,
         })
         .collect();
-    let source =
-        |node: &IntNode| node.inputs.first().and_then(|input| origins.resolve(*input, 0)).map(|(from, _)| from);
-    let step = |node: &IntNode| match &node.op {
-        IntOp::Linear { shape: vouch_graph::int::LinearShape::Conv2d(c), .. } => c.stride,
+    let step = |at: usize| match &graph.nodes[at].op {
+        IntOp::Linear { shape: LinearShape::Conv2d(c), .. } => c.stride,
         _ => [1, 1],
     };
-    for at in (0..graph.nodes.len()).rev().filter(|at| strides[*at] > 0).collect::<Vec<_>>() {
-        let node = &graph.nodes[at];
-        let siblings: Vec<usize> = (0..graph.nodes.len())
-            .filter(|other| strides[*other] > 0)
-            .filter(|other| source(&graph.nodes[*other]) == source(node) && step(&graph.nodes[*other]) == step(node))
-            .collect();
-        let readers = (0..graph.nodes.len())
-            .filter(|other| strides[*other] > 0 && step(&graph.nodes[*other]) == [1, 1])
-            .filter(|other| source(&graph.nodes[*other]) == Some(node.output.0));
-        let widest = readers.chain(siblings.iter().copied()).map(|other| strides[other]).max().unwrap_or(0);
+    // Layers by the tensor that they read: a grouped convolution is a layer for each of its groups.
+    let layers: Vec<usize> = (0..strides.len()).filter(|at| strides[*at] > 0).collect();
+    let source = |at: usize| {
+        let input = graph.nodes[at].inputs.first()?;
+        origins.resolve(*input, 0).map(|(from, _)| from)
+    };
+    let sources: HashMap<usize, Option<usize>> = layers.iter().map(|at| (*at, source(*at))).collect();
+    let mut readers: HashMap<Option<usize>, Vec<usize>> = HashMap::new();
+    for at in &layers {
+        readers.entry(sources[at]).or_default().push(*at);
+    }
+    for at in layers.into_iter().rev() {
+        let siblings = readers[&sources[&at]].iter().copied().filter(|other| step(*other) == step(at));
+        let siblings: Vec<usize> = siblings.collect();
+        let outputs = readers.get(&Some(graph.nodes[at].output.0)).map_or(&[][..], Vec::as_slice);
+        let after = outputs.iter().copied().filter(|other| step(*other) == [1, 1]);
+        let widest = after.chain(siblings.iter().copied()).map(|other| strides[other]).max().unwrap_or(0);
         for sibling in siblings {
             strides[sibling] = strides[sibling].max(widest);
         }

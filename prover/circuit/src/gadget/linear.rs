@@ -33,10 +33,7 @@
 //! new one), one value row an output (the rescale's own), a row for each three coefficients of `D`, and
 //! a row for each three values that are not evaluated in place.
 
-use halo2_proofs::{
-    halo2curves::bn256::Fr,
-    plonk::{ConstraintSystem, Expression},
-};
+use halo2_proofs::{halo2curves::bn256::Fr, plonk::ConstraintSystem};
 use rayon::prelude::*;
 use vouch_graph::int::{LinearShape, Rescale};
 
@@ -46,7 +43,7 @@ use super::{
 };
 use crate::{
     column::{AdviceColumn as A, FixedColumn as F},
-    config::{Queries, VouchConfig, constant},
+    config::{VouchConfig, constant},
     error::CircuitError,
     geometry::Geometry,
     layout::{Builder, Cell, HintSite, Num},
@@ -64,8 +61,8 @@ pub(crate) fn configure(meta: &mut ConstraintSystem<Fr>, config: &VouchConfig) {
     config.gate(meta, "dot product", |q| {
         let (x, weights) = (q.advice(A::X), q.advice(A::WeightAcc));
         let r = q.challenge(q.config().challenges.outputs);
-        let entering = selected(q, [(F::WeightEnd, Some(x.clone() * weights)), (F::DotLoad, Some(x.clone()))]);
-        let step = selected(q, [(F::DotContinue, None), (F::DotOutput, Some(r)), (F::DotScale, Some(x))]);
+        let entering = q.selected([(F::WeightEnd, Some(x.clone() * weights)), (F::DotLoad, Some(x.clone()))]);
+        let step = q.selected([(F::DotContinue, None), (F::DotOutput, Some(r)), (F::DotScale, Some(x))]);
         let above = q.above(A::Dot);
         q.advice(A::Dot) - entering.unwrap_or_else(|| constant(0)) - step.map_or_else(|| constant(0), |s| s * above)
     });
@@ -80,33 +77,13 @@ pub(crate) fn configure(meta: &mut ConstraintSystem<Fr>, config: &VouchConfig) {
             value = value + q.fixed(F::SlackTriple) * triple(q);
         }
         let cube = s.clone() * s.clone() * s.clone();
-        let step = selected(q, [(F::ValueOutput, Some(r)), (F::ValuePosition, Some(s)), (F::SlackTriple, Some(cube))]);
+        let step = q.selected([(F::ValueOutput, Some(r)), (F::ValuePosition, Some(s)), (F::SlackTriple, Some(cube))]);
         let difference = q.advice(A::ValueAcc) - value;
         match step {
             Some(step) => difference - step * q.above(A::ValueAcc),
             None => difference,
         }
     });
-}
-
-/// The sum of the terms whose selectors the shape has; a term without a factor is its selector.
-pub(crate) fn selected<const N: usize>(
-    q: &mut Queries<'_, '_>,
-    terms: [(F, Option<Expression<Fr>>); N],
-) -> Option<Expression<Fr>> {
-    let mut sum: Option<Expression<Fr>> = None;
-    for (column, factor) in terms {
-        if !q.has(column) {
-            continue;
-        }
-        let selector = q.fixed(column);
-        let term = factor.map_or_else(|| selector.clone(), |factor| selector.clone() * factor);
-        sum = Some(match sum {
-            Some(sum) => sum + term,
-            None => term,
-        });
-    }
-    sum
 }
 
 /// A linear layer to lay out.

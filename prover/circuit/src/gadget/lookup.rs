@@ -40,7 +40,7 @@ struct Split {
 
 /// Whether the shape needs the helper column.
 pub(crate) fn needs_helper(shape: &Shape) -> bool {
-    !split(shape).helper.is_empty()
+    helped(shape).contains(&true)
 }
 
 /// For each column of limbs, whether its lookups are the helper's.

@@ -18,7 +18,6 @@ use halo2_proofs::{
     plonk::{ConstraintSystem, Expression},
 };
 
-use super::linear::selected;
 use crate::{
     column::{AdviceColumn as A, FixedColumn as F},
     config::{Queries, VouchConfig},
@@ -38,15 +37,12 @@ pub(crate) fn configure(meta: &mut ConstraintSystem<Fr>, config: &VouchConfig) {
             sum = sum + q.fixed(F::TrackTriple) * triple(q);
         }
         let cube = s.clone() * s.clone() * s.clone();
-        let step = selected(
-            q,
-            [
-                (F::TrackKeep, None),
-                (F::TrackPosition, Some(s)),
-                (F::TrackOutput, Some(r)),
-                (F::TrackTriple, Some(cube)),
-            ],
-        );
+        let step = q.selected([
+            (F::TrackKeep, None),
+            (F::TrackPosition, Some(s)),
+            (F::TrackOutput, Some(r)),
+            (F::TrackTriple, Some(cube)),
+        ]);
         if let Some(step) = step {
             sum = sum + step * q.above(A::Track);
         }
