@@ -2,10 +2,12 @@
 //
 // node script/bench-table.mjs --record COMMAND REPORT...   prints the record of `vouch bench --json` reports
 // node script/bench-table.mjs RECORD                       prints a record as Markdown, a table a report
+// node script/bench-table.mjs --shapes RECORD              prints the shapes of its models as Markdown
 //
 // A record is the reports with the `command` and the `machine` that made them.
 import { readFileSync } from 'node:fs';
-import { arch, cpus, totalmem, type } from 'node:os';
+
+import { machine } from './machine.mjs';
 
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 
@@ -52,9 +54,7 @@ function read(file) {
 }
 
 function record(command, files) {
-    const memory = Math.round(totalmem() / 2 ** 30);
-    const machine = `${cpus().length} cores (${cpus()[0].model.trim()}), ${memory} GiB, ${type()} ${arch()}`;
-    return JSON.stringify({ command, machine, reports: files.map(read) }, null, 1);
+    return JSON.stringify({ command, machine: machine(), reports: files.map(read) }, null, 1);
 }
 
 function table(report, file) {
@@ -83,11 +83,28 @@ function tables(file) {
     return [introduction, ...reports.map((report) => table(report, file))].join('\n\n');
 }
 
+/** Models by shape, one column a report. */
+function shapes(file) {
+    const reports = field(read(file), 'reports', file);
+    const used = new Map();
+    reports.forEach((report) => {
+        const placement = field(report, 'public_weights', file) ? ', public weights' : '';
+        for (const row of report.rows) {
+            const shape = field(row, 'shape', file);
+            used.set(shape, [...(used.get(shape) ?? []), `${row.model} (${report.objective}${placement})`]);
+        }
+    });
+    const lines = [...used].sort().map(([shape, models]) => `| \`${shape}\` | ${models.join(', ')} |`);
+    return ['| shape | models |', '| --- | --- |', ...lines].join('\n');
+}
+
 const arguments_ = process.argv.slice(2);
 if (arguments_[0] === '--record' && arguments_.length >= 3) {
     process.stdout.write(`${record(arguments_[1], arguments_.slice(2))}\n`);
+} else if (arguments_[0] === '--shapes' && arguments_.length === 2) {
+    process.stdout.write(`${shapes(arguments_[1])}\n`);
 } else if (arguments_.length === 1) {
     process.stdout.write(`${tables(arguments_[0])}\n`);
 } else {
-    fail('give a record, or --record, the command and the reports that it made');
+    fail('give a record, --shapes and a record, or --record, the command and the reports that it made');
 }

@@ -1,10 +1,10 @@
 """Ours and EZKL's, model by model on this machine, proofs alternating; called by script/bench --peer:
 
-    compare.py [--runs N] [--json FILE] MODEL_FOLDER...
+    compare.py [--runs N] RESULTS MODEL_FOLDER...
 
 Inputs and outputs are public and weights private in both. A proof's time and memory are those of its whole process,
 keys and witness included; gas is that of the whole transaction on anvil (EZKL) and in the in-process EVM (ours), under
-the same rules. Progress goes to standard error, the table to standard output."""
+the same rules. RESULTS is a JSON file, which table.mjs prints; progress goes to standard error."""
 
 import argparse
 import json
@@ -204,47 +204,15 @@ def measure(model, runs):
     return {"model": model.name, "figures": figures, "failures": failures}
 
 
-COLUMNS = [
-    ("prove, s", "prove_seconds", "{:.2f}"),
-    ("memory, MB", "peak_memory_bytes", "{:.0f}"),
-    ("gas", "gas", "{:,.0f}"),
-    ("proof, bytes", "proof_bytes", "{:,.0f}"),
-    ("verifier, bytes", "runtime_bytes", "{:,.0f}"),
-    ("largest error", "max_abs_error", "{:.2g}"),
-]
-
-
-def table(results):
-    yield "| model | system | k | " + " | ".join(title for title, *_ in COLUMNS) + " |"
-    yield "| --- | --- | ---: |" + " ---: |" * len(COLUMNS)
-    for result in results:
-        names = [system.name for system in (Ours, OursForGas, Peer)]
-        for name in names:
-            figures = result["figures"].get(name)
-            if figures is None:
-                yield f"| {result['model']} | {name} | {result['failures'][name]} |" + " |" * len(COLUMNS)
-                continue
-            scale = {"peak_memory_bytes": 1e-6}
-            cells = [form.format(figures[key] * scale.get(key, 1)) for _, key, form in COLUMNS]
-            yield f"| {result['model']} | {name} | {figures['k']} | " + " | ".join(cells) + " |"
-        peer = result["figures"].get(Peer.name)
-        for name in (name for name in names if name != Peer.name and peer and name in result["figures"]):
-            ours = result["figures"][name]
-            ratios = [f"{peer[key] / ours[key]:.2f}x" for _, key, _ in COLUMNS]
-            yield f"| {result['model']} | EZKL / {name} | | " + " | ".join(ratios) + " |"
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
     parser.add_argument("models", nargs="+", type=Path)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     (ROOT / "target/peer").mkdir(parents=True, exist_ok=True)
     results = [measure(model.resolve(), arguments.runs) for model in arguments.models]
-    print("\n".join(table(results)))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+    arguments.results.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

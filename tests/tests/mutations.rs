@@ -16,7 +16,7 @@ use vouch_graph::{
     quantise::{QuantiseOptions, quantise},
 };
 use vouch_proof::{
-    CircuitDigest, DevelopmentSeed, Halo2Backend, KeySpec, LogRows, Proof, ProofRequest, ProvingKey, Srs, prove,
+    CircuitDigest, DevelopmentSeed, DirectBackend, KeySpec, LogRows, Proof, ProofRequest, ProvingKey, Srs, prove,
     transcript::scalar_from_be, verify,
 };
 use vouch_solidity::{DeployedVerifier, Evm, Generator, Rules, SolcPath, VerifierParams, compile, encode_calldata};
@@ -50,7 +50,7 @@ fn rebalancer(weights: WeightPlacement) -> Case {
     let circuit = ModelCircuit::with_witness(&graph, plan, &inputs).unwrap();
     let instances = instance_values(&graph, Fr::from(0x1234), &inputs, circuit.outputs()).unwrap();
     let request = ProofRequest { circuit: &circuit, key: &key, srs: &srs, instances: &instances };
-    let proof = prove(&Halo2Backend, &request, OsRng).unwrap().proof;
+    let proof = prove(&DirectBackend, &request, OsRng).unwrap().proof;
 
     let verifying = key.verifying();
     let params = VerifierParams {

@@ -95,8 +95,8 @@ impl VouchConfig {
             }
         }
         let mut fixed = vec![None; FixedColumn::ALL.len()];
-        for kind in shape.fixed.iter().filter(|kind| kind.is_full_height()) {
-            fixed[*kind as usize] = Some(Place { column: meta.fixed_column(), offset: 0, step: 1 });
+        for kind in shape.fixed().filter(|kind| kind.is_full_height()) {
+            fixed[kind as usize] = Some(Place { column: meta.fixed_column(), offset: 0, step: 1 });
         }
         for shared in shape.folded_fixed().chunks(shape.height) {
             let column = meta.fixed_column();

@@ -82,7 +82,7 @@ impl Cost {
 
     /// Predicts the figures of a circuit of `2^k` rows with the constraint system `meta`, for a statement of
     /// `instances` words about a model of `parameters` numbers. The proof's length is exact. The other coefficients were
-    /// fitted to `vouch bench --plans` on two cores, on models from 9 to 400,000 parameters.
+    /// fitted to `vouch bench --plans` on two cores, on models from 9 parameters to 11 million.
     pub(crate) fn predict(
         self,
         meta: &ConstraintSystem<Fr>,
@@ -92,17 +92,16 @@ impl Cost {
     ) -> Prediction {
         let rows = f64::from(k).exp2();
         let parts = Parts::of(meta);
-        // Commitments and evaluations of each column, and those of the quotient and the opening.
-        let columns = 2.84 * self.advice_columns as f64
-            + 0.84 * self.fixed_columns as f64
-            + 6.63 * self.permutation_columns as f64;
-        let micros = columns + 30.6;
-        // Polynomials that are held at once: of each column some values, coefficients and extended evaluations, and
-        // those of the quotient.
-        let polynomials = 3.75 * self.advice_columns as f64 + 5.43 * self.fixed_columns as f64 + 46.0;
+        let (advice, fixed) = (self.advice_columns as f64, self.fixed_columns as f64);
+        let permuted = self.permutation_columns as f64;
+        // Commitments and transforms of each column, and those of the quotient and the opening.
+        let micros = 0.77 * advice + 0.64 * fixed + 4.6 * permuted + 16.7;
+        // Polynomials that are held at once: of each column values, coefficients and values on a coset; the powers of
+        // tau, the layout and the quotient.
+        let polynomials = 3.2 * advice + 2.5 * fixed + 3.15 * permuted + 45.4;
         Prediction {
-            prove_seconds: 0.05 + rows * 1e-6 * micros,
-            peak_memory_bytes: 18_000_000 + (rows * 32.0 * polynomials) as u64 + 83 * parameters as u64,
+            prove_seconds: 0.035 + rows * 1e-6 * micros,
+            peak_memory_bytes: 17_300_000 + (rows * 32.0 * polynomials) as u64 + 8 * parameters as u64,
             proof_bytes: parts.proof_bytes() as u64,
             verify_gas: 140_400 + (6_886 * parts.commitments + 797 * parts.evaluations + 715 * instances) as u64,
             runtime_bytes: 3_310 + 90 * parts.evaluations as u64,

@@ -161,7 +161,7 @@ impl ModelCircuit {
                 });
             }
         }
-        let full = shape.fixed.iter().filter(|kind| kind.is_full_height()).map(|kind| vec![*kind]);
+        let full = shape.fixed().filter(|kind| kind.is_full_height()).map(|kind| vec![kind]);
         let folded = shape.folded_fixed();
         for shared in full.chain(folded.chunks(height).map(<[F]>::to_vec)) {
             let holds = shared.iter().map(|kind| format!("{kind:?}")).collect();

@@ -9,6 +9,7 @@ use crate::{
     config::VouchConfig,
     cost::{Cost, Prediction},
     error::CircuitError,
+    family::{GateSet, HEIGHTS, LANE_COLUMNS, LIMB_BITS, WEIGHT_BITS},
     gadget::rescale::SHIFT,
     layout::{Blank, Layout},
     lower::lay_out,
@@ -20,12 +21,6 @@ use crate::{
 const MIN_K: u32 = 9;
 /// Largest circuit considered.
 const MAX_K: u32 = 22;
-/// Most columns of weights considered.
-const MAX_LANE_COLUMNS: usize = 48;
-/// Heights of a logical row considered.
-const HEIGHTS: [usize; 3] = [1, 2, 4];
-/// Bits of a limb considered.
-const LIMB_BITS: [u32; 2] = [8, 16];
 /// Plans worse than the best by at most this share are as good, and the fastest of them wins.
 pub const TOLERANCE: f64 = 0.05;
 
@@ -165,12 +160,11 @@ impl CircuitPlan {
         Ok((Self::with_shape(graph, best.k, &shape)?, alternatives))
     }
 
-    /// The plan of a given size and shape. Of the shape's fixed columns it has those that the graph uses.
+    /// The plan of a given size and shape.
     pub(crate) fn with_shape(graph: &IntGraph, k: u32, shape: &Shape) -> Result<Self, CircuitError> {
         let layout = lay_out(graph, shape, &zeros(graph), &mut Blank)?.0;
-        let shape = shape_of(&layout, shape);
-        let meta = constraints_of(&shape);
-        let cost = Cost::of(&shape, &meta, cells(&shape, &layout, layout.weight_rows), elements(graph));
+        let meta = constraints_of(shape);
+        let cost = Cost::of(shape, &meta, cells(shape, &layout, layout.weight_rows), elements(graph));
         let instances = layout.instances.len() + 1;
         Ok(Self {
             k,
@@ -180,7 +174,7 @@ impl CircuitPlan {
             instances,
             cost,
             predicted: cost.predict(&meta, k, instances, graph.parameter_count()),
-            shape,
+            shape: shape.clone(),
         })
     }
 
@@ -212,8 +206,7 @@ impl CircuitPlan {
                 self.k, self.usable_rows
             ));
         }
-        let wanted = shape_of(layout, &self.shape);
-        if let Some(column) = wanted.fixed.iter().find(|column| !self.shape.has(**column)) {
+        if let Some(column) = fixed_in_use(layout).into_iter().find(|column| !self.shape.has(*column)) {
             return mismatch(format!("the shape lacks the column {column:?}"));
         }
         let columns: BTreeSet<AdviceColumn> = self.shape.advice().collect();
@@ -238,7 +231,7 @@ impl CircuitPlan {
         if !(1..=62).contains(&weight_bits) {
             return mismatch("its weights have another width than 1 to 62 bits");
         }
-        if weight_lanes == 0 && graph.nodes.iter().any(|node| matches!(node.op, IntOp::Linear { .. })) {
+        if weight_lanes == 0 {
             return mismatch("it has no weight lanes");
         }
         Ok(())
@@ -247,8 +240,8 @@ impl CircuitPlan {
 
 /// What planning needs to know of a graph, whatever the plan.
 struct Model {
-    weight_bits: u32,
-    weights: WeightPlacement,
+    /// What all plans of it share of their shapes.
+    shape: Shape,
     /// Laid out with as many lanes as the widest row of weights.
     counted: Layout,
     /// Rows of the weight unit without weights.
@@ -264,13 +257,12 @@ impl Model {
             IntOp::Linear { width, .. } => width,
             _ => 0,
         };
-        let widest = graph.nodes.iter().map(width).max().unwrap_or(0).min(MAX_LANE_COLUMNS);
+        let widest = graph.nodes.iter().map(width).max().unwrap_or(0).clamp(1, LANE_COLUMNS[LANE_COLUMNS.len() - 1]);
         let shape = Shape { weight_lanes: widest, weight_bits, weights, ..Shape::default() };
         let counted = lay_out(graph, &shape, &zeros(graph), &mut Blank)?.0;
         let other_weight_rows = counted.weight_rows - weight_rows(&counted, widest);
         Ok(Self {
-            weight_bits,
-            weights,
+            shape: Shape { gates: GateSet::with(&fixed_in_use(&counted)), ..shape },
             counted,
             other_weight_rows,
             parameters: graph.parameter_count(),
@@ -279,29 +271,20 @@ impl Model {
     }
 
     fn shape(&self, height: usize, limb_bits: u32, weight_lanes: usize) -> Shape {
-        let (weight_bits, weights) = (self.weight_bits, self.weights);
-        Shape { height, limb_bits, weight_lanes, weight_bits, weights, ..Shape::default() }
+        Shape { height, limb_bits, weight_lanes, ..self.shape.clone() }
     }
 
     /// The plan of a size, a height and a limb with the fewest lanes; the rows that it would need where
     /// none fits.
     fn alternative(&self, k: u32, height: usize, limb_bits: u32) -> Result<Alternative, usize> {
         let mut least = usize::MAX;
-        let columns = if self.counted.widths.is_empty() { 0..=0 } else { 1..=MAX_LANE_COLUMNS };
-        for weight_lanes in columns.map(|columns| columns * height) {
+        for weight_lanes in LANE_COLUMNS.map(|columns| columns * height) {
             let weight_rows = self.other_weight_rows + weight_rows(&self.counted, weight_lanes);
             let shape = self.shape(height, limb_bits, weight_lanes);
             let needed = needed_rows(&self.counted, &shape, weight_rows);
             least = least.min(needed);
             if needed >= 1 << k {
                 continue;
-            }
-            let mut shape = shape_of(&self.counted, &shape);
-            // One lane may leave rows of weights that continue where the widest row did not.
-            if self.counted.widths.keys().any(|width| *width > weight_lanes) {
-                shape.fixed.insert(FixedColumn::WeightContinue);
-            } else {
-                shape.fixed.remove(&FixedColumn::WeightContinue);
             }
             let meta = constraints_of(&shape);
             let usable = usable_rows(k, &meta);
@@ -359,7 +342,7 @@ fn cells(shape: &Shape, layout: &Layout, weight_rows: usize) -> usize {
 
 /// Bits that hold every weight and bias as the lanes hold them, scaled to the rescaling row's shift.
 fn weight_bits(graph: &IntGraph) -> Result<u32, CircuitError> {
-    let mut bits = 8;
+    let mut bits = 0;
     for node in &graph.nodes {
         let IntOp::Linear { weight, bias, rescale, .. } = &node.op else { continue };
         for param in [Some(weight), bias.as_ref()].into_iter().flatten() {
@@ -368,28 +351,22 @@ fn weight_bits(graph: &IntGraph) -> Result<u32, CircuitError> {
             bits = bits.max(129 - scaled.leading_zeros());
         }
     }
-    if bits > 62 {
-        return Err(CircuitError::Overflow { node: "weights".to_owned() });
-    }
-    // Whole bytes, so that models share shapes.
-    Ok(bits.next_multiple_of(8))
+    let fits = WEIGHT_BITS.into_iter().find(|lane| bits <= *lane);
+    fits.ok_or_else(|| CircuitError::Overflow { node: "weights".to_owned() })
 }
 
-/// The shape with the fixed columns that a layout uses.
-fn shape_of(layout: &Layout, shape: &Shape) -> Shape {
-    let mut fixed: BTreeSet<FixedColumn> = FixedColumn::ALL
-        .into_iter()
-        .filter(|column| layout.fixed[*column as usize].iter().any(|value| *value != 0))
-        .collect();
-    fixed.extend([FixedColumn::Base, FixedColumn::Table]);
-    if !layout.functions.is_empty() {
-        fixed.extend([FixedColumn::TableOut, FixedColumn::TableTag]);
-    }
-    Shape { fixed, ..shape.clone() }
+/// The fixed columns that a layout uses.
+fn fixed_in_use(layout: &Layout) -> Vec<FixedColumn> {
+    let used = |column: &FixedColumn| match column {
+        FixedColumn::Base | FixedColumn::Table => true,
+        FixedColumn::TableOut | FixedColumn::TableTag => !layout.functions.is_empty(),
+        column => layout.fixed[*column as usize].iter().any(|value| *value != 0),
+    };
+    FixedColumn::ALL.into_iter().filter(used).collect()
 }
 
 /// The constraint system of a shape.
-fn constraints_of(shape: &Shape) -> ConstraintSystem<Fr> {
+pub(crate) fn constraints_of(shape: &Shape) -> ConstraintSystem<Fr> {
     let mut meta = ConstraintSystem::default();
     VouchConfig::configure(&mut meta, shape.clone());
     meta

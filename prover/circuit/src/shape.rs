@@ -1,8 +1,11 @@
-use std::collections::BTreeSet;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::column::{AdviceColumn, FixedColumn};
+use crate::{
+    column::{AdviceColumn, FixedColumn},
+    family::{GateSet, WEIGHT_BITS},
+};
 
 /// Where the weights and biases of linear layers live.
 ///
@@ -37,8 +40,8 @@ pub struct Shape {
     pub weight_bits: u32,
     /// Where the weights live.
     pub weights: WeightPlacement,
-    /// Fixed columns that the model's rows use; the others' terms are left out of the gates.
-    pub fixed: BTreeSet<FixedColumn>,
+    /// The gates, and so the fixed columns; terms of the others are left out.
+    pub gates: GateSet,
     /// Constraint left out, to show that a test fails without it.
     #[cfg(test)]
     #[serde(skip)]
@@ -50,10 +53,10 @@ impl Default for Shape {
         Self {
             height: 1,
             limb_bits: 8,
-            weight_lanes: 0,
-            weight_bits: 8,
+            weight_lanes: 1,
+            weight_bits: WEIGHT_BITS[0],
             weights: WeightPlacement::default(),
-            fixed: BTreeSet::new(),
+            gates: GateSet::default(),
             #[cfg(test)]
             omitted: None,
         }
@@ -61,13 +64,18 @@ impl Default for Shape {
 }
 
 impl Shape {
-    /// Whether any row uses the column.
+    /// Whether the shape has the column.
     #[must_use]
     pub fn has(&self, column: FixedColumn) -> bool {
-        self.fixed.contains(&column)
+        self.gates.has(column)
     }
 
-    /// Whether the model interpolates functions.
+    /// The fixed columns that it has.
+    pub fn fixed(&self) -> impl Iterator<Item = FixedColumn> + '_ {
+        FixedColumn::ALL.into_iter().filter(|column| self.has(*column))
+    }
+
+    /// Whether rows may interpolate functions.
     #[must_use]
     pub fn has_functions(&self) -> bool {
         self.has(FixedColumn::Function)
@@ -137,7 +145,7 @@ impl Shape {
 
     /// Fixed columns of which `height` share a circuit column.
     pub(crate) fn folded_fixed(&self) -> Vec<FixedColumn> {
-        self.fixed.iter().copied().filter(|column| !column.is_full_height()).collect()
+        self.fixed().filter(|column| !column.is_full_height()).collect()
     }
 
     /// Number of circuit columns of weights.
@@ -150,5 +158,17 @@ impl Shape {
     #[must_use]
     pub fn logical_rows(&self, usable: usize) -> usize {
         usable / self.height
+    }
+}
+
+impl fmt::Display for Shape {
+    /// The shape's name: all that it is made of.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { gates, height, limb_bits, weight_lanes, weight_bits, weights, .. } = self;
+        let placement = match weights {
+            WeightPlacement::Private => "private",
+            WeightPlacement::Public => "public",
+        };
+        write!(f, "{gates}-h{height}-l{limb_bits}-{weight_lanes}x{weight_bits}-{placement}")
     }
 }

@@ -200,6 +200,46 @@ fn convolutions_agree_on_every_stage() {
 }
 
 #[test]
+fn transposed_convolutions_agree_on_every_stage() {
+    let transposed = |shape: &[i64], weight: &[i64], attributes: &[Attribute<'_>], bias: i64| {
+        let len = weight.iter().product::<i64>() as usize;
+        let mut model = Onnx::new().input("x", shape).weight("w", weight, &noise(5, len));
+        let mut inputs = vec!["x", "w"];
+        if bias > 0 {
+            model = model.weight("b", &[bias], &noise(6, bias as usize));
+            inputs.push("b");
+        }
+        model.node("ConvTranspose", &inputs, "y", attributes).output("y")
+    };
+    let image: &[i64] = &[1, 2, 3, 4];
+    let kernel: &[i64] = &[2, 3, 3, 3];
+    agrees("of stride one", &transposed(image, kernel, &[], 3), 2.0, 1e-3);
+    let strided = Ints("strides", &[2, 3]);
+    agrees("of a stride that the kernel covers", &transposed(image, kernel, &[strided], 3), 2.0, 1e-3);
+    let wide = Ints("strides", &[4, 5]);
+    agrees("of a stride beyond the kernel", &transposed(image, &[2, 3, 2, 3], &[wide], 3), 2.0, 1e-3);
+    agrees("of holes without a bias", &transposed(image, &[2, 3, 2, 3], &[wide], 0), 2.0, 1e-3);
+    let pads = Ints("pads", &[1, 2, 0, 1]);
+    agrees("cropped", &transposed(image, kernel, &[strided, pads], 3), 2.0, 1e-3);
+    let crop = Ints("pads", &[5, 4, 0, 0]);
+    agrees("cropped by whole elements", &transposed(image, kernel, &[strided, crop], 3), 2.0, 1e-3);
+    let dilated = Ints("dilations", &[2, 3]);
+    agrees("dilated", &transposed(image, kernel, &[strided, dilated, pads], 3), 2.0, 1e-3);
+    agrees("of coprime dilation", &transposed(image, kernel, &[Ints("strides", &[3, 2]), dilated], 3), 2.0, 1e-3);
+    let longer = Ints("output_padding", &[1, 2]);
+    agrees("with more outputs", &transposed(image, kernel, &[strided, longer], 3), 2.0, 1e-3);
+    agrees("of groups", &transposed(&[1, 4, 3, 3], &[4, 3, 3, 3], &[Int("group", 2), strided], 6), 2.0, 1e-3);
+    agrees("of two samples", &transposed(&[2, 2, 3, 3], kernel, &[strided], 3), 2.0, 1e-3);
+    agrees("of one axis", &transposed(&[1, 2, 5], &[2, 3, 4], &[Ints("strides", &[2])], 3), 2.0, 1e-3);
+    agrees(
+        "of the same size",
+        &transposed(image, kernel, &[Ints("strides", &[2, 2]), Text("auto_pad", "SAME_UPPER")], 3),
+        2.0,
+        1e-3,
+    );
+}
+
+#[test]
 fn matrix_products_agree_on_every_stage() {
     let gemm = Onnx::new()
         .input("x", &[4, 2])

@@ -326,6 +326,16 @@ pub enum ProofError {
         /// The key.
         vk_digest: VkDigest,
     },
+    /// The circuit leaves a cell without a value.
+    #[error(
+        "row {row} of advice column {column} has no value within the rows of use; a circuit that computes cells from assigned cells is proved by the reference backend alone"
+    )]
+    UnknownWitness {
+        /// The column.
+        column: usize,
+        /// The row.
+        row: usize,
+    },
     /// A proof made here does not verify, so the witness breaks a constraint.
     #[error(
         "the new proof fails its own check under the key {vk_digest}: the witness does not satisfy the circuit; check the input with `vouch check`"

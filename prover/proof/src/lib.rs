@@ -9,7 +9,7 @@
 //! | [`keys`] | key generation with the checks that halo2 leaves out; key files |
 //! | [`vk_digest`] | the canonical encoding and digest of a verifying key |
 //! | [`transcript`] | the Keccak transcript |
-//! | [`backend`] | the trait behind which provers sit; halo2-axiom's prover |
+//! | [`backend`] | the trait behind which provers sit; our prover, and halo2-axiom's as the reference |
 //! | [`prove`](mod@prove) | prove (and verify what was proven), verify |
 //! | [`proof_file`] | proofs as JSON |
 //! | [`artefact`] | the header of binary files, atomic writing, `inspect` |
@@ -20,9 +20,11 @@ pub mod artefact;
 pub mod backend;
 pub mod digest;
 mod error;
+mod fft;
 mod guard;
 pub mod keys;
 mod memory;
+mod msm;
 pub mod proof_file;
 pub mod prove;
 pub mod srs;
@@ -30,7 +32,7 @@ pub mod transcript;
 pub mod vk_digest;
 
 pub use artefact::{FileInfo, inspect};
-pub use backend::{Halo2Backend, ProofRequest, ProverBackend};
+pub use backend::{DirectBackend, Halo2Backend, ProofRequest, ProverBackend};
 pub use digest::{CircuitDigest, SrsDigest, VkDigest};
 pub use error::ProofError;
 pub use keys::{KeySpec, ProvingKey, VerifyingKey};

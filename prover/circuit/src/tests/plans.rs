@@ -1,6 +1,6 @@
 //! Plans that do not belong to the graph, and graphs that are not valid: refused, since they would leave rows unbound.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use vouch_graph::{
     GraphError,
@@ -9,12 +9,17 @@ use vouch_graph::{
 
 use super::{
     attack::{claimed, honest},
+    chains::{convolutions, stacked},
     graphs::{self, Case, Draft, RELU, SIGNED},
     network::network,
     plan,
     prove::Keys,
 };
-use crate::{CircuitError, CircuitPlan, Honest, ModelCircuit, PlanOptions, WeightPlacement};
+use crate::{
+    CircuitError, CircuitPlan, FixedColumn, GateSet, Honest, ModelCircuit, Objective, PlanOptions, Shape,
+    WeightPlacement,
+    family::{HEIGHTS, LANE_COLUMNS, LIMB_BITS, WEIGHT_BITS},
+};
 
 /// What is said of a changed plan.
 fn refusal(case: &Case, change: impl FnOnce(&mut CircuitPlan)) -> String {
@@ -27,26 +32,62 @@ fn refusal(case: &Case, change: impl FnOnce(&mut CircuitPlan)) -> String {
 }
 
 #[test]
-fn a_plan_that_lacks_a_column_of_the_graph_is_refused() {
+fn a_plan_without_the_gates_of_the_graph_is_refused() {
+    let mut lacking = BTreeSet::new();
+    for case in graphs::all().into_iter().chain([network()]).chain(convolutions()).chain(stacked()) {
+        let circuit = honest(&case);
+        let used = FixedColumn::ALL.into_iter().filter(|column| match column {
+            FixedColumn::Base | FixedColumn::Table => true,
+            FixedColumn::TableOut | FixedColumn::TableTag => !circuit.layout.functions.is_empty(),
+            column => (0..circuit.layout.rows()).any(|row| circuit.layout.on(*column, row)),
+        });
+        let used: Vec<FixedColumn> = used.collect();
+        for gates in GateSet::ALL {
+            let missing: Vec<_> = used.iter().filter(|column| !gates.has(**column)).collect();
+            if missing.is_empty() {
+                continue;
+            }
+            let what = refusal(&case, |plan| plan.shape.gates = gates);
+            // A shape with fewer columns may have other blinding rows.
+            let named = missing.iter().any(|column| what == format!("the shape lacks the column {column:?}"));
+            assert!(named || what.contains("rows"), "{}: {gates}: {what}", case.name);
+            lacking.extend(missing.into_iter().copied());
+        }
+        assert!(used.iter().all(|column| circuit.plan.shape.has(*column)), "{}", case.name);
+        let cheaper = GateSet::ALL.into_iter().take_while(|gates| *gates != circuit.plan.shape.gates);
+        for gates in cheaper {
+            assert!(used.iter().any(|column| !gates.has(*column)), "{}: {gates} would do", case.name);
+        }
+    }
+    let optional = FixedColumn::ALL.into_iter().filter(|column| GateSet::ALL.iter().any(|gates| !gates.has(*column)));
+    assert_eq!(lacking, optional.collect());
+}
+
+#[test]
+fn every_plan_is_of_the_family() {
     for case in graphs::all().into_iter().chain([network()]) {
-        for column in plan(&case.graph).shape.fixed.clone() {
-            let what = refusal(&case, |plan| {
-                plan.shape.fixed.remove(&column);
-            });
-            // A shape with fewer columns may have other blinding rows, and lack a challenge.
-            let named = what == format!("the shape lacks the column {column:?}");
-            let other = what.contains("rows") || what.starts_with("no challenge is drawn");
-            assert!(named || other, "{}: {column:?}: {what}", case.name);
+        for objective in [Objective::Prover, Objective::Gas, Objective::Memory] {
+            let plan = CircuitPlan::choose(&case.graph, &PlanOptions { objective, ..PlanOptions::default() }).unwrap();
+            let Shape { height, limb_bits, weight_lanes, weight_bits, .. } = plan.shape;
+            assert!(HEIGHTS.contains(&height) && LIMB_BITS.contains(&limb_bits), "{}", plan.shape);
+            assert!(LANE_COLUMNS.map(|columns| columns * height).contains(&weight_lanes), "{}", plan.shape);
+            assert!(WEIGHT_BITS.contains(&weight_bits), "{}", plan.shape);
         }
     }
 }
 
 #[test]
 fn a_plan_of_another_graph_is_refused() {
-    // The same rows, and no constraint for the one's ReLU in the other's shape.
-    let (relu, signed) = (graphs::dense(1, 6, 5, RELU, true), graphs::dense(1, 6, 5, SIGNED, true));
-    let what = refusal(&relu, |changed| *changed = (*plan(&signed.graph)).clone());
-    assert_eq!(what, "the shape lacks the column Relu");
+    // No constraint for the one's convolution in the other's shape.
+    let (image, dense) = (graphs::dense(3, 4, 2, SIGNED, true), graphs::dense(1, 6, 5, SIGNED, true));
+    let what = refusal(&image, |changed| {
+        let rows = (changed.value_rows, changed.weight_rows);
+        *changed = (*plan(&dense.graph)).clone();
+        (changed.value_rows, changed.weight_rows) = rows;
+    });
+    assert!(what.starts_with("the shape lacks the column"), "{what}");
+    let what = refusal(&image, |changed| *changed = (*plan(&dense.graph)).clone());
+    assert!(what.contains("value rows"), "{what}");
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -67,6 +68,8 @@ struct Plan {
 #[derive(Debug, Serialize)]
 struct Row {
     model: String,
+    /// Name of the circuit's shape; models of one shape share a verifier.
+    shape: Value,
     k: Value,
     height: Value,
     limb_bits: Value,
@@ -216,6 +219,7 @@ impl Bench {
         let verified = run(verify)?;
         Ok(Row {
             model: subject.name.clone(),
+            shape: compiled["shape"].clone(),
             k: compiled["k"].clone(),
             height: compiled["height"].clone(),
             limb_bits: compiled["limb_bits"].clone(),
@@ -263,6 +267,7 @@ fn measurements(report: &mut Report, rows: &[Row]) {
     let real = |value: Option<f64>, digits: usize| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.digits$}"));
     report.line("| model | parameters | k | height | advice / fixed / permutation | cells | cells per element | set-up s | prove s | witness / commit / quotient / open s | process s | peak memory | proof bytes | runtime bytes | gas | largest error |");
     report.line(format!("|{}", " --- |".repeat(16)));
+    let shapes: BTreeSet<&str> = rows.iter().filter_map(|row| row.shape.as_str()).collect();
     for row in rows {
         let span = |key: &str| real(row.spans[key].as_f64(), 2);
         report.line(format!(
@@ -290,6 +295,7 @@ fn measurements(report: &mut Report, rows: &[Row]) {
             real(row.max_abs_error.as_f64(), 6),
         ));
     }
+    report.line(format!("{} shapes: {}", shapes.len(), Vec::from_iter(shapes).join(", ")));
 }
 
 /// Predicted figures beside the measured ones, and how well the one ranks as the other.

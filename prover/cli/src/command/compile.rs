@@ -231,6 +231,7 @@ pub(crate) fn describe(report: &mut Report, compiled: &Compiled, accuracy: &Accu
                 plan.k, cost.advice_columns, cost.fixed_columns, cost.permutation_columns
             ),
         )
+        .row("shape", &plan.shape)
         .row(
             "rows used",
             format!("{} for values, {} for weights", count(plan.value_rows as u64), count(plan.weight_rows as u64)),
@@ -263,6 +264,7 @@ pub(crate) fn describe(report: &mut Report, compiled: &Compiled, accuracy: &Accu
     }
     report.extend(&cost);
     report
+        .set("shape", plan.shape.to_string())
         .set("k", plan.k)
         .set("height", plan.shape.height)
         .set("limb_bits", plan.shape.limb_bits)

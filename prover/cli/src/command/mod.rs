@@ -10,6 +10,7 @@ mod jobs;
 mod prove;
 mod relay;
 mod setup;
+mod shapes;
 mod srs;
 mod submit;
 mod verify;
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Jobs(jobs::Jobs),
     /// Measure models: size, time, memory, proof, gas and error.
     Bench(bench::Bench),
+    /// List the shapes of circuits: models of one shape share a verifier.
+    Shapes(shapes::Shapes),
     /// Say what is installed, what is missing and how to get it.
     Doctor(doctor::Doctor),
 }
@@ -66,6 +69,7 @@ impl Command {
             Self::Relay(command) => command.execute(),
             Self::Jobs(command) => command.execute(),
             Self::Bench(command) => command.execute(),
+            Self::Shapes(command) => Ok(command.execute()),
             Self::Doctor(command) => command.execute(),
         }
     }

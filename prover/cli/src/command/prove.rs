@@ -10,7 +10,7 @@ use rand::rngs::OsRng;
 use serde_json::{Map, Value, json};
 use vouch_circuit::{CircuitError, ModelCircuit, instance_values};
 use vouch_graph::int::IntGraph;
-use vouch_proof::{Halo2Backend, ProofFile, ProofRequest, prove, transcript::scalar_from_be};
+use vouch_proof::{DirectBackend, ProofFile, ProofRequest, prove, transcript::scalar_from_be};
 
 use super::check::read_input;
 use crate::{
@@ -58,7 +58,7 @@ impl Prove {
         let instances = instance_values(&model.graph, context, &inputs, circuit.outputs())?;
         let request = ProofRequest { circuit: &circuit, key: &key, srs: &srs, instances: &instances };
         let estimate = Duration::from_secs_f64(model.plan.predicted.prove_seconds);
-        let proven = progress::timed("proving", estimate, || prove(&Halo2Backend, &request, OsRng))?;
+        let proven = progress::timed("proving", estimate, || prove(&DirectBackend, &request, OsRng))?;
         let prove_seconds = witness_seconds + proven.create_proof.as_secs_f64();
         let mut file = ProofFile::new(key.verifying(), &proven);
         file.spans.insert("witness".to_owned(), witness_seconds);

@@ -2,6 +2,7 @@
 
 mod activation;
 mod conv;
+mod conv_transpose;
 mod elementwise;
 mod matmul;
 mod normalise;
@@ -28,6 +29,7 @@ pub(crate) fn lowering(operator: &str) -> Option<Lowering> {
     [
         activation::find,
         conv::find,
+        conv_transpose::find,
         elementwise::find,
         matmul::find,
         normalise::find,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Artefact, FORMAT_VERSION, Kind, MAGIC, open};
+use super::{FORMAT_VERSION, Kind, MAGIC, Opened, open};
 use crate::digest::{CircuitDigest, SrsDigest};
 use crate::error::ProofError;
 use crate::proof_file::ProofFile;
@@ -47,7 +47,7 @@ pub struct ArtefactInfo {
 /// Reads any file of this tool and says what it is. Length and digest are checked.
 ///
 /// # Errors
-/// As [`Artefact::read`] and [`ProofFile::read`]; [`ProofError::ForeignFile`] for anything else.
+/// As [`super::Artefact::read`] and [`ProofFile::read`]; [`ProofError::ForeignFile`] for anything else.
 pub fn inspect(path: &Path) -> Result<FileInfo, ProofError> {
     let (file, _) = open(path)?;
     let mut start = Vec::new();
@@ -59,16 +59,16 @@ pub fn inspect(path: &Path) -> Result<FileInfo, ProofError> {
     if start.first() == Some(&b'{') {
         return Ok(FileInfo::Proof(Box::new(ProofFile::read(path)?)));
     }
-    let artefact = Artefact::read_checking(path, None)?;
-    let stamp = artefact.stamp;
+    let (opened, ()) = Opened::read(path, None, |_, _| ())?;
+    let stamp = opened.stamp;
     Ok(FileInfo::Artefact(ArtefactInfo {
         kind: stamp.kind,
         format_version: FORMAT_VERSION,
         marking: stamp.insecure.then_some(crate::srs::INSECURE),
         circuit_digest: (stamp.circuit != CircuitDigest::NONE).then_some(stamp.circuit),
         srs_digest: (stamp.srs != SrsDigest::NONE).then_some(stamp.srs),
-        payload_bytes: artefact.payload.len() as u64,
-        blake3: hex::encode(artefact.blake3),
-        description: artefact.description(path)?,
+        payload_bytes: opened.payload_bytes,
+        blake3: hex::encode(opened.blake3),
+        description: opened.description(path)?,
     }))
 }

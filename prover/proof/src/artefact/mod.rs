@@ -14,8 +14,9 @@
 //! | 128.. | payload: length of the description (32 bits, little-endian), description (JSON), body |
 //!
 //! The digest covers the header too, so that no mark or digest in it can be changed unnoticed. All
-//! of it is checked before a byte of the payload is handed out. Files are written beside their
-//! place under a temporary name, synced and renamed: a reader sees the old file or the new one.
+//! of it is checked before anything that was made of the payload is handed out; long bodies are decoded while they are
+//! hashed. Files are written beside their place under a temporary name, synced and renamed: a reader sees the old file
+//! or the new one.
 
 mod atomic;
 mod inspect;
@@ -120,23 +121,72 @@ impl Expected {
 /// A binary file whose header and digest hold.
 #[derive(Debug, Clone)]
 pub struct Artefact {
+    opened: Opened,
+    body: Vec<u8>,
+}
+
+/// What a file says before its body.
+#[derive(Debug, Clone)]
+struct Opened {
     stamp: Stamp,
     blake3: [u8; 32],
-    payload: Vec<u8>,
-    body_start: usize,
+    payload_bytes: u64,
+    description: Vec<u8>,
+}
+
+/// The body of a file, hashed as it is read.
+pub(crate) struct Body<'a> {
+    file: &'a mut dyn Read,
+    hasher: blake3::Hasher,
+    unread: u64,
+    failure: Option<io::Error>,
+}
+
+impl Body<'_> {
+    /// Bytes that are still to come.
+    pub(crate) const fn unread(&self) -> u64 {
+        self.unread
+    }
+
+    /// Fills the buffer, which must not be longer than what is unread.
+    pub(crate) fn fill(&mut self, buffer: &mut [u8]) -> Result<(), String> {
+        let ended = || "it ends early".to_owned();
+        self.unread = self.unread.checked_sub(buffer.len() as u64).ok_or_else(ended)?;
+        match self.file.read_exact(buffer) {
+            Ok(()) => {
+                self.hasher.update_rayon(buffer);
+                Ok(())
+            }
+            Err(error) => {
+                self.failure = Some(error);
+                Err(ended())
+            }
+        }
+    }
+
+    /// Reads on to the end, for the digest's sake.
+    fn drain(&mut self) {
+        let mut buffer = vec![0; 1 << 16];
+        while self.unread > 0 {
+            let length = buffer.len().min(usize::try_from(self.unread).unwrap_or(usize::MAX));
+            if self.fill(&mut buffer[..length]).is_err() {
+                break;
+            }
+        }
+    }
 }
 
 impl Artefact {
     /// What the header says.
     #[must_use]
     pub const fn stamp(&self) -> &Stamp {
-        &self.stamp
+        &self.opened.stamp
     }
 
     /// The content behind the description.
     #[must_use]
     pub fn body(&self) -> &[u8] {
-        &self.payload[self.body_start..]
+        &self.body
     }
 
     /// The description, parsed.
@@ -144,10 +194,7 @@ impl Artefact {
     /// # Errors
     /// [`ProofError::Malformed`] where it is not such a description.
     pub fn description<T: DeserializeOwned>(&self, path: &Path) -> Result<T, ProofError> {
-        serde_json::from_slice(&self.payload[4..self.body_start]).map_err(|error| ProofError::Malformed {
-            path: path.to_owned(),
-            problem: format!("its description is not understood: {error}"),
-        })
+        self.opened.description(path)
     }
 
     /// Reads a file and checks magic, version, kind, length, digest, circuit and setup, in this
@@ -158,54 +205,29 @@ impl Artefact {
     /// [`ProofError::FileLength`], [`ProofError::Corrupt`], [`ProofError::OtherCircuit`],
     /// [`ProofError::OtherSrsFile`] for the checks; [`ProofError::Io`] where reading fails.
     pub fn read(path: &Path, expected: &Expected) -> Result<Self, ProofError> {
-        let artefact = Self::read_checking(path, Some(expected.kind))?;
-        let stamp = artefact.stamp;
-        if let Some(wanted) = expected.circuit
-            && wanted != stamp.circuit
-        {
-            return Err(ProofError::OtherCircuit { path: path.to_owned(), made_for: stamp.circuit, wanted });
-        }
-        if let Some(wanted) = expected.srs
-            && wanted != stamp.srs
-        {
-            return Err(ProofError::OtherSrsFile { path: path.to_owned(), made_with: stamp.srs, wanted });
-        }
-        Ok(artefact)
+        let (opened, body) = Opened::read(path, Some(expected.kind), read_all)?;
+        opened.check(path, expected)?;
+        Ok(Self { opened, body })
     }
 
-    fn read_checking(path: &Path, want: Option<Kind>) -> Result<Self, ProofError> {
-        let (mut file, length) = open(path)?;
-        let io_error = |source| ProofError::Io { path: path.to_owned(), action: "read", source };
-        let mut start = Vec::with_capacity(HEADER_BYTES);
-        (&mut file).take(HEADER_BYTES as u64).read_to_end(&mut start).map_err(io_error)?;
-        if !start.starts_with(MAGIC) {
-            return Err(ProofError::ForeignFile { path: path.to_owned() });
+    /// The same, with the body decoded while it is read: for bodies that memory should not hold twice. `decode` gets the
+    /// stamp and the description, whose digest is not checked yet; what it returns is dropped where the digest does not hold.
+    pub(crate) fn decode<D: DeserializeOwned, T>(
+        path: &Path,
+        expected: &Expected,
+        decode: impl FnOnce(&Stamp, D, &mut Body<'_>) -> Result<T, ProofError>,
+    ) -> Result<T, ProofError> {
+        let mut refusal = None;
+        let (opened, content) = Opened::read(path, Some(expected.kind), |opened, body| {
+            let content = opened.description(path).and_then(|description| decode(&opened.stamp, description, body));
+            content.map_err(|error| refusal = Some(error)).ok()
+        })?;
+        opened.check(path, expected)?;
+        match (content, refusal) {
+            (Some(content), _) => Ok(content),
+            (None, Some(refusal)) => Err(refusal),
+            (None, None) => Err(ProofError::Corrupt { path: path.to_owned() }),
         }
-        let wrong_length = |need| ProofError::FileLength { path: path.to_owned(), need, have: length };
-        let header: &[u8; HEADER_BYTES] = start.as_slice().try_into().map_err(|_| wrong_length(HEADER_BYTES as u64))?;
-        let parsed = parse_header(header, path, want)?;
-        let need = parsed.payload_bytes.saturating_add(HEADER_BYTES as u64);
-        if need != length {
-            return Err(wrong_length(need));
-        }
-        // The length is the file's own, so a forged header cannot ask for more memory than that.
-        let mut payload = Vec::with_capacity(usize::try_from(parsed.payload_bytes).unwrap_or(0));
-        file.take(parsed.payload_bytes).read_to_end(&mut payload).map_err(io_error)?;
-        if payload.len() as u64 != parsed.payload_bytes {
-            return Err(wrong_length(need));
-        }
-        if digest(&payload, &header[..HASHED_BYTES]) != parsed.blake3 {
-            return Err(ProofError::Corrupt { path: path.to_owned() });
-        }
-        let body_start = payload
-            .first_chunk::<4>()
-            .map(|bytes| 4 + u32::from_le_bytes(*bytes) as usize)
-            .filter(|start| *start <= payload.len())
-            .ok_or_else(|| ProofError::Malformed {
-                path: path.to_owned(),
-                problem: "its description is longer than the file".to_owned(),
-            })?;
-        Ok(Self { stamp: parsed.stamp, blake3: parsed.blake3, payload, body_start })
     }
 
     /// Writes a file atomically: header, `description` as JSON, and the bytes that `body` writes.
@@ -234,6 +256,90 @@ impl Artefact {
             file.write_all(hasher.finalize().as_bytes())
         })
     }
+}
+
+impl Opened {
+    /// Reads a file: its head, what `take` makes of the body, and the digest of all of it.
+    fn read<T>(
+        path: &Path,
+        want: Option<Kind>,
+        take: impl FnOnce(&Self, &mut Body<'_>) -> T,
+    ) -> Result<(Self, T), ProofError> {
+        let (mut file, length) = open(path)?;
+        let io_error = |source| ProofError::Io { path: path.to_owned(), action: "read", source };
+        let mut start = Vec::with_capacity(HEADER_BYTES);
+        (&mut file).take(HEADER_BYTES as u64).read_to_end(&mut start).map_err(io_error)?;
+        if !start.starts_with(MAGIC) {
+            return Err(ProofError::ForeignFile { path: path.to_owned() });
+        }
+        let wrong_length = |need| ProofError::FileLength { path: path.to_owned(), need, have: length };
+        let header: &[u8; HEADER_BYTES] = start.as_slice().try_into().map_err(|_| wrong_length(HEADER_BYTES as u64))?;
+        let ParsedHeader { stamp, payload_bytes, blake3 } = parse_header(header, path, want)?;
+        let need = payload_bytes.saturating_add(HEADER_BYTES as u64);
+        if need != length {
+            return Err(wrong_length(need));
+        }
+        // The length is the file's own, so a forged header cannot ask for more memory than that.
+        let mut body = Body { file: &mut file, hasher: blake3::Hasher::new(), unread: payload_bytes, failure: None };
+        let mut description_bytes = [0; 4];
+        let mut description = Vec::new();
+        let described = body.fill(&mut description_bytes).and_then(|()| {
+            let bytes = u32::from_le_bytes(description_bytes);
+            if u64::from(bytes) > body.unread() {
+                return Err("its description is longer than the file".to_owned());
+            }
+            description.resize(bytes as usize, 0);
+            body.fill(&mut description)
+        });
+        let opened = Self { stamp, blake3, payload_bytes, description };
+        let content = described.map(|()| take(&opened, &mut body));
+        body.drain();
+        let Body { mut hasher, failure, .. } = body;
+        if let Some(error) = failure {
+            // The file became shorter while it was read.
+            return Err(if error.kind() == io::ErrorKind::UnexpectedEof {
+                wrong_length(need)
+            } else {
+                io_error(error)
+            });
+        }
+        hasher.update(&header[..HASHED_BYTES]);
+        if *hasher.finalize().as_bytes() != blake3 {
+            return Err(ProofError::Corrupt { path: path.to_owned() });
+        }
+        let content = content.map_err(|problem| ProofError::Malformed { path: path.to_owned(), problem })?;
+        Ok((opened, content))
+    }
+
+    fn description<T: DeserializeOwned>(&self, path: &Path) -> Result<T, ProofError> {
+        serde_json::from_slice(&self.description).map_err(|error| ProofError::Malformed {
+            path: path.to_owned(),
+            problem: format!("its description is not understood: {error}"),
+        })
+    }
+
+    fn check(&self, path: &Path, expected: &Expected) -> Result<(), ProofError> {
+        let stamp = &self.stamp;
+        if let Some(wanted) = expected.circuit
+            && wanted != stamp.circuit
+        {
+            return Err(ProofError::OtherCircuit { path: path.to_owned(), made_for: stamp.circuit, wanted });
+        }
+        if let Some(wanted) = expected.srs
+            && wanted != stamp.srs
+        {
+            return Err(ProofError::OtherSrsFile { path: path.to_owned(), made_with: stamp.srs, wanted });
+        }
+        Ok(())
+    }
+}
+
+/// The whole body; shorter where reading fails, which the reader notices.
+fn read_all(_: &Opened, body: &mut Body<'_>) -> Vec<u8> {
+    let mut bytes = vec![0; usize::try_from(body.unread()).unwrap_or(0)];
+    // A failure is kept in the body.
+    let _ = body.fill(&mut bytes);
+    bytes
 }
 
 /// Reads a whole file.
@@ -316,13 +422,6 @@ fn header_bytes(stamp: &Stamp, payload_bytes: u64) -> [u8; HASHED_BYTES] {
     header[56..88].copy_from_slice(stamp.srs.as_bytes());
     header[88..96].copy_from_slice(&payload_bytes.to_le_bytes());
     header
-}
-
-fn digest(payload: &[u8], header: &[u8]) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(payload);
-    hasher.update(header);
-    *hasher.finalize().as_bytes()
 }
 
 /// Passes bytes on to the file and hashes them on the way.

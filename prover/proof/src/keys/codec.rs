@@ -1,21 +1,24 @@
 //! The body of a key file.
 //!
 //! Verifying key: fixed commitments, then the permutation's. Proving key: the same, then the fixed
-//! columns' values, their coefficients, the permutation columns' values, their coefficients. Points
+//! columns' coefficients, the permutation columns' values, their coefficients. Points
 //! are 64 bytes and scalars 32, Montgomery form, little-endian; how many there are follows from the
 //! circuit, so that nothing in the file sizes an allocation.
 //!
-//! halo2's own reader panics on short input and does not check that points are on the curve. Both
-//! bases of each column are stored: reading one is some ten times faster than an inverse FFT.
+//! halo2's own reader panics on short input and does not check that points are on the curve. Values of fixed
+//! columns are wanted where a column is copied from, and there alone: they are computed, and the others stay empty.
 
 use std::io::{self, Write};
 
 use halo2_proofs::halo2curves::bn256::{Fr, G1Affine};
 use halo2_proofs::halo2curves::ff::Field;
 use halo2_proofs::halo2curves::serde::SerdeObject;
-use halo2_proofs::plonk::{self, ConstraintSystem, permutation};
-use halo2_proofs::poly::{EvaluationDomain, Polynomial};
+use halo2_proofs::plonk::{self, Any, ConstraintSystem, permutation};
+use halo2_proofs::poly::{Coeff, EvaluationDomain, LagrangeCoeff, Polynomial};
 use rayon::prelude::*;
+
+use crate::artefact::Body;
+use crate::fft::Domain;
 
 const POINT_BYTES: usize = 64;
 const SCALAR_BYTES: usize = 32;
@@ -31,7 +34,6 @@ pub(super) fn write_verifying(vk: &plonk::VerifyingKey<G1Affine>, writer: &mut d
 /// Writes a proving key's body.
 pub(super) fn write_proving(pk: &plonk::ProvingKey<G1Affine>, writer: &mut dyn Write) -> io::Result<()> {
     write_verifying(pk.get_vk(), writer)?;
-    write_columns(pk.fixed_values(), writer)?;
     write_columns(pk.fixed_polys(), writer)?;
     write_columns(pk.permutation().permutations(), writer)?;
     write_columns(pk.permutation().polys(), writer)
@@ -50,30 +52,30 @@ fn write_columns<B>(columns: &[Polynomial<Fr, B>], writer: &mut dyn Write) -> io
 
 /// Reads a verifying key of the circuit with this constraint system.
 pub(super) fn read_verifying(
-    body: &[u8],
+    body: &mut Body<'_>,
     cs: ConstraintSystem<Fr>,
     k: u32,
 ) -> Result<plonk::VerifyingKey<G1Affine>, String> {
-    let (vk, rest) = take_verifying(body, cs, k)?;
-    check_end(rest)?;
+    let vk = take_verifying(body, cs, k)?;
+    check_end(body)?;
     Ok(vk)
 }
 
 /// Reads a proving key of the circuit with this constraint system.
 pub(super) fn read_proving(
-    body: &[u8],
+    body: &mut Body<'_>,
     cs: ConstraintSystem<Fr>,
     k: u32,
 ) -> Result<plonk::ProvingKey<G1Affine>, String> {
-    let (vk, rest) = take_verifying(body, cs, k)?;
+    let vk = take_verifying(body, cs, k)?;
     let rows = 1usize << k;
     let fixed = vk.cs().num_fixed_columns();
     let copied = vk.cs().permutation().get_columns().len();
-    let (fixed_values, rest) = take_columns(rest, fixed, rows)?;
-    let (fixed_polys, rest) = take_columns(rest, fixed, rows)?;
-    let (sigma_values, rest) = take_columns(rest, copied, rows)?;
-    let (sigma_polys, rest) = take_columns(rest, copied, rows)?;
-    check_end(rest)?;
+    let fixed_polys = take_columns(body, fixed, rows)?;
+    let sigma_values = take_columns(body, copied, rows)?;
+    let sigma_polys = take_columns(body, copied, rows)?;
+    check_end(body)?;
+    let fixed_values = copied_values(&vk, &fixed_polys);
 
     let (l0, l_last, l_active_row) = {
         let domain = vk.get_domain();
@@ -96,54 +98,86 @@ pub(super) fn read_proving(
 }
 
 fn take_verifying(
-    body: &[u8],
+    body: &mut Body<'_>,
     cs: ConstraintSystem<Fr>,
     k: u32,
-) -> Result<(plonk::VerifyingKey<G1Affine>, &[u8]), String> {
+) -> Result<plonk::VerifyingKey<G1Affine>, String> {
     if (1usize << k) < cs.minimum_rows() {
         return Err(format!("2^{k} rows are too few for its circuit"));
     }
     let degree = u32::try_from(cs.degree()).map_err(|error| error.to_string())?;
-    let (fixed, rest) = take_points(body, cs.num_fixed_columns())?;
-    let (sigma, rest) = take_points(rest, cs.permutation().get_columns().len())?;
-    let vk = plonk::VerifyingKey::from_parts(
+    let fixed = take_points(body, cs.num_fixed_columns())?;
+    let sigma = take_points(body, cs.permutation().get_columns().len())?;
+    Ok(plonk::VerifyingKey::from_parts(
         EvaluationDomain::new(degree, k),
         fixed,
         permutation::VerifyingKey::from_commitments(sigma),
         cs,
         Vec::new(),
         false,
-    );
-    Ok((vk, rest))
+    ))
 }
 
-fn take_points(bytes: &[u8], count: usize) -> Result<(Vec<G1Affine>, &[u8]), String> {
-    let (points, rest) = split(bytes, count.saturating_mul(POINT_BYTES))?;
-    let points = points
-        .chunks_exact(POINT_BYTES)
-        .map(G1Affine::from_raw_bytes)
-        .collect::<Option<Vec<_>>>()
-        .ok_or("a commitment is not on the curve")?;
-    Ok((points, rest))
+fn take_points(body: &mut Body<'_>, count: usize) -> Result<Vec<G1Affine>, String> {
+    check_length(body, count.saturating_mul(POINT_BYTES))?;
+    let mut bytes = vec![0; count * POINT_BYTES];
+    body.fill(&mut bytes)?;
+    let points = bytes.chunks_exact(POINT_BYTES).map(G1Affine::from_raw_bytes);
+    points.collect::<Option<_>>().ok_or_else(|| "a commitment is not on the curve".to_owned())
 }
 
-type Columns<B> = Vec<Polynomial<Fr, B>>;
-
-fn take_columns<B: Send>(bytes: &[u8], count: usize, rows: usize) -> Result<(Columns<B>, &[u8]), String> {
+/// Reads columns one after the other, so that the file's bytes are not held beside what is made of them.
+fn take_columns<B>(body: &mut Body<'_>, count: usize, rows: usize) -> Result<Vec<Polynomial<Fr, B>>, String> {
+    const TASK: usize = 1 << 10;
     let column_bytes = rows.saturating_mul(SCALAR_BYTES);
-    let (columns, rest) = split(bytes, count.saturating_mul(column_bytes))?;
-    let values = columns
-        .par_chunks_exact(column_bytes)
-        .map(|column| column.chunks_exact(SCALAR_BYTES).map(Fr::from_raw_bytes).collect::<Option<Vec<_>>>())
-        .collect::<Option<Vec<_>>>()
-        .ok_or("a scalar is not below the modulus")?;
-    Ok((values.into_iter().map(Polynomial::new).collect(), rest))
+    check_length(body, count.saturating_mul(column_bytes))?;
+    let mut bytes = vec![0; column_bytes];
+    let mut columns = Vec::with_capacity(count);
+    for _ in 0..count {
+        body.fill(&mut bytes)?;
+        let mut values = vec![Fr::ZERO; rows];
+        let chunks = values.par_chunks_mut(TASK).zip(bytes.par_chunks(TASK * SCALAR_BYTES));
+        let canonical = chunks.map(|(values, bytes)| {
+            values.iter_mut().zip(bytes.chunks_exact(SCALAR_BYTES)).all(|(value, bytes)| {
+                let scalar = Fr::from_raw_bytes(bytes);
+                *value = scalar.unwrap_or(Fr::ZERO);
+                scalar.is_some()
+            })
+        });
+        if !canonical.reduce(|| true, |a, b| a && b) {
+            return Err("a scalar is not below the modulus".to_owned());
+        }
+        columns.push(Polynomial::new(values));
+    }
+    Ok(columns)
 }
 
-fn split(bytes: &[u8], length: usize) -> Result<(&[u8], &[u8]), String> {
-    bytes.split_at_checked(length).ok_or_else(|| format!("it ends {} bytes early", length - bytes.len()))
+/// Values of the fixed columns that the permutation reads; the others are empty.
+fn copied_values(
+    vk: &plonk::VerifyingKey<G1Affine>,
+    polys: &[Polynomial<Fr, Coeff>],
+) -> Vec<Polynomial<Fr, LagrangeCoeff>> {
+    let copied = vk.cs().permutation().get_columns();
+    let domain = Domain::new(vk.get_domain().k(), vk.get_domain().get_omega());
+    let ones = vec![Fr::ONE; domain.rows()];
+    let values = |(column, poly): (usize, &Polynomial<Fr, Coeff>)| {
+        let read = copied.iter().any(|c| matches!(c.column_type(), Any::Fixed) && c.index() == column);
+        Polynomial::new(if read { domain.on_coset(poly.values(), &ones) } else { Vec::new() })
+    };
+    polys.iter().enumerate().map(values).collect()
 }
 
-fn check_end(rest: &[u8]) -> Result<(), String> {
-    if rest.is_empty() { Ok(()) } else { Err(format!("{} bytes follow its end", rest.len())) }
+/// Refuses before anything is allocated for what is not there.
+fn check_length(body: &Body<'_>, length: usize) -> Result<(), String> {
+    match (length as u64).checked_sub(body.unread()) {
+        None | Some(0) => Ok(()),
+        Some(missing) => Err(format!("it ends {missing} bytes early")),
+    }
+}
+
+fn check_end(body: &Body<'_>) -> Result<(), String> {
+    match body.unread() {
+        0 => Ok(()),
+        rest => Err(format!("{rest} bytes follow its end")),
+    }
 }

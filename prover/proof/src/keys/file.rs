@@ -54,23 +54,15 @@ impl KeyDescription {
     }
 }
 
-/// A key file up to the point where proving and verifying keys differ.
-struct Opened {
-    artefact: Artefact,
+/// A key's description, checked, with the circuit that it is for.
+struct Described {
     description: KeyDescription,
     cs: ConstraintSystem<Fr>,
     tau_g2: G2Affine,
 }
 
-impl Opened {
-    fn new<C: Circuit<Fr>>(
-        path: &Path,
-        kind: Kind,
-        circuit: CircuitDigest,
-        params: C::Params,
-    ) -> Result<Self, ProofError> {
-        let artefact = Artefact::read(path, &Expected { kind, circuit: Some(circuit), srs: None })?;
-        let description: KeyDescription = artefact.description(path)?;
+impl Described {
+    fn new<C: Circuit<Fr>>(path: &Path, description: KeyDescription, params: C::Params) -> Result<Self, ProofError> {
         LogRows::new(description.k.0)?;
         let cs = configure::<C>(params)?;
         audit::check(&cs, description.k)?;
@@ -79,11 +71,11 @@ impl Opened {
             .and_then(|bytes| G2Affine::from_raw_bytes(&bytes))
             .filter(|point| bool::from(G2::from(*point).is_torsion_free()))
             .ok_or_else(|| malformed(path, "its tau*G2 is not a point of G2".to_owned()))?;
-        Ok(Self { artefact, description, cs, tau_g2 })
+        Ok(Self { description, cs, tau_g2 })
     }
 
-    fn spec(&self) -> KeySpec {
-        KeySpec { circuit: self.artefact.stamp().circuit, instances: self.description.instances }
+    fn spec(&self, stamp: &Stamp) -> KeySpec {
+        KeySpec { circuit: stamp.circuit, instances: self.description.instances }
     }
 
     /// The digest binds the circuit's constraints as this build configures them to the file.
@@ -127,14 +119,15 @@ impl VerifyingKey {
     /// As [`Artefact::read`] for the file; [`ProofError::Malformed`] where the content is not a key
     /// of this circuit.
     pub fn load<C: Circuit<Fr>>(path: &Path, circuit: CircuitDigest, params: C::Params) -> Result<Self, ProofError> {
-        let opened = Opened::new::<C>(path, Kind::VerifyingKey, circuit, params)?;
-        let body = opened.artefact.body();
-        let inner = codec::read_verifying(body, opened.cs.clone(), opened.description.k.0)
-            .map_err(|problem| malformed(path, problem))?;
-        let stamp = opened.artefact.stamp();
-        let key = Self::new(inner, opened.spec(), stamp.srs, opened.tau_g2, stamp.insecure)?;
-        opened.check(&key, path)?;
-        Ok(key)
+        let expected = Expected { kind: Kind::VerifyingKey, circuit: Some(circuit), srs: None };
+        Artefact::decode(path, &expected, |stamp, description, body| {
+            let described = Described::new::<C>(path, description, params)?;
+            let inner = codec::read_verifying(body, described.cs.clone(), described.description.k.0)
+                .map_err(|problem| malformed(path, problem))?;
+            let key = Self::new(inner, described.spec(stamp), stamp.srs, described.tau_g2, stamp.insecure)?;
+            described.check(&key, path)?;
+            Ok(key)
+        })
     }
 }
 
@@ -158,13 +151,14 @@ impl ProvingKey {
     pub fn load<C: Circuit<Fr>>(path: &Path, circuit: CircuitDigest, params: C::Params) -> Result<Self, ProofError> {
         let span = tracing::info_span!("load_proving_key");
         let _entered = span.enter();
-        let opened = Opened::new::<C>(path, Kind::ProvingKey, circuit, params)?;
-        let body = opened.artefact.body();
-        let inner = codec::read_proving(body, opened.cs.clone(), opened.description.k.0)
-            .map_err(|problem| malformed(path, problem))?;
-        let stamp = opened.artefact.stamp();
-        let key = Self::new(inner, opened.spec(), stamp.srs, opened.tau_g2, stamp.insecure)?;
-        opened.check(&key.verifying, path)?;
-        Ok(key)
+        let expected = Expected { kind: Kind::ProvingKey, circuit: Some(circuit), srs: None };
+        Artefact::decode(path, &expected, |stamp, description, body| {
+            let described = Described::new::<C>(path, description, params)?;
+            let inner = codec::read_proving(body, described.cs.clone(), described.description.k.0)
+                .map_err(|problem| malformed(path, problem))?;
+            let key = Self::new(inner, described.spec(stamp), stamp.srs, described.tau_g2, stamp.insecure)?;
+            described.check(&key.verifying, path)?;
+            Ok(key)
+        })
     }
 }

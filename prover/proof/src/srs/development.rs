@@ -6,7 +6,7 @@ use halo2_proofs::halo2curves::group::Curve;
 use rand::RngCore;
 use rayon::prelude::*;
 
-use super::{LogRows, Provenance, Srs, assemble};
+use super::{LogRows, Provenance, Srs};
 use crate::error::ProofError;
 
 /// What a development setup is derived from: the same seed gives the same tau at every size.
@@ -60,13 +60,13 @@ impl Srs {
         let k = LogRows::new(k.0)?;
         let tau = Fr::random(seed.rng());
         let generator = WindowTable::new(G1Affine::generator());
-        let params = assemble(
+        Ok(Self::from_parts(
             k,
             generator.multiples(&powers(tau, k)),
             Some(generator.multiples(&lagrange_values(tau, k))),
             (G2Affine::generator() * tau).to_affine(),
-        );
-        Ok(Self::from_params(params, Provenance::Development { seed: format!("0x{}", hex::encode(seed.0)) }))
+            Provenance::Development { seed: format!("0x{}", hex::encode(seed.0)) },
+        ))
     }
 }
 

@@ -17,8 +17,10 @@ mod ptau;
 mod raw;
 
 use std::fmt;
+use std::sync::Arc;
 
-use halo2_proofs::halo2curves::bn256::{Bn256, Fq, Fq2, G1Affine, G2Affine};
+use halo2_proofs::arithmetic::g_to_lagrange;
+use halo2_proofs::halo2curves::bn256::{Bn256, Fq, Fq2, G1, G1Affine, G2Affine};
 use halo2_proofs::halo2curves::ff::PrimeField;
 use halo2_proofs::poly::commitment::{Params, ParamsProver};
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
@@ -124,6 +126,8 @@ pub enum Trust {
 #[derive(Clone)]
 pub struct Srs {
     params: ParamsKZG<Bn256>,
+    /// The powers' Lagrange form, which halo2 keeps to itself.
+    lagrange: Arc<[G1Affine]>,
     digest: SrsDigest,
     provenance: Provenance,
 }
@@ -139,9 +143,24 @@ impl fmt::Debug for Srs {
 }
 
 impl Srs {
-    fn from_params(params: ParamsKZG<Bn256>, provenance: Provenance) -> Self {
+    /// The Lagrange form is computed where it is not given.
+    fn from_parts(
+        k: LogRows,
+        powers: Vec<G1Affine>,
+        lagrange: Option<Vec<G1Affine>>,
+        tau_g2: G2Affine,
+        provenance: Provenance,
+    ) -> Self {
+        let lagrange = lagrange.unwrap_or_else(|| g_to_lagrange(powers.iter().map(G1::from).collect(), k.0));
+        let shared = lagrange.as_slice().into();
+        let params = assemble(k, powers, lagrange, tau_g2);
         let digest = digest_of(params.k(), params.get_g(), &params.g2(), &params.s_g2());
-        Self { params, digest, provenance }
+        Self { params, lagrange: shared, digest, provenance }
+    }
+
+    /// Commitments to the polynomials that are one on a row and zero on the others.
+    pub(crate) fn lagrange(&self) -> &[G1Affine] {
+        &self.lagrange
     }
 
     /// halo2's view of the setup.
@@ -197,23 +216,17 @@ impl Srs {
             }
         }
         let powers = self.params.get_g()[..k.rows()].to_vec();
-        let params = assemble(k, powers, None, self.params.s_g2());
-        Ok(Self::from_params(params, self.provenance.clone()))
+        Ok(Self::from_parts(k, powers, None, self.params.s_g2(), self.provenance.clone()))
     }
 }
 
-/// halo2's parameters from their parts; the Lagrange form is computed where it is not given.
-pub(crate) fn assemble(
-    k: LogRows,
-    powers: Vec<G1Affine>,
-    lagrange: Option<Vec<G1Affine>>,
-    tau_g2: G2Affine,
-) -> ParamsKZG<Bn256> {
+/// halo2's parameters from their parts.
+fn assemble(k: LogRows, powers: Vec<G1Affine>, lagrange: Vec<G1Affine>, tau_g2: G2Affine) -> ParamsKZG<Bn256> {
     // The constructor is a method: any instance will do to call it on.
     ParamsKZG::<Bn256>::setup(1, DevelopmentSeed([0; 32]).rng()).from_parts(
         k.0,
         powers,
-        lagrange,
+        Some(lagrange),
         G2Affine::generator(),
         tau_g2,
     )
@@ -221,7 +234,7 @@ pub(crate) fn assemble(
 
 /// What a verifier needs of a setup: enough of halo2's parameters to check openings, no more.
 pub(crate) fn verifier_params(k: LogRows, tau_g2: G2Affine) -> ParamsKZG<Bn256> {
-    assemble(k, vec![G1Affine::generator()], Some(Vec::new()), tau_g2)
+    assemble(k, vec![G1Affine::generator()], Vec::new(), tau_g2)
 }
 
 fn digest_of(k: u32, powers: &[G1Affine], g2: &G2Affine, tau_g2: &G2Affine) -> SrsDigest {

@@ -16,7 +16,7 @@ use halo2_proofs::halo2curves::bn256::{Fr, G1Affine};
 use halo2_proofs::halo2curves::ff::{Field, PrimeField};
 
 use super::checks::{Candidate, G1_BYTES, G2_BYTES, read_g1, read_g2};
-use super::{LogRows, Provenance, Srs, Trust, assemble, ceremony};
+use super::{LogRows, Provenance, Srs, Trust, ceremony};
 use crate::error::ProofError;
 
 const HEADER: u32 = 1;
@@ -73,8 +73,7 @@ impl Srs {
         if let Provenance::Ceremony { name } = &provenance {
             ceremony::check_claim(name, &tau_g2, file)?;
         }
-        let params = assemble(k, powers, lagrange, tau_g2);
-        Ok(Self::from_params(params, provenance))
+        Ok(Self::from_parts(k, powers, lagrange, tau_g2, provenance))
     }
 }
 

@@ -12,7 +12,7 @@ use halo2_proofs::SerdeFormat;
 use halo2_proofs::halo2curves::bn256::{G1Affine, G2Affine};
 
 use super::checks::{Candidate, G1_BYTES, G2_BYTES, read_g1, read_g2};
-use super::{LogRows, Provenance, Srs, Trust, assemble, ceremony};
+use super::{LogRows, Provenance, Srs, Trust, ceremony};
 use crate::artefact::{read_file, write_atomically};
 use crate::error::ProofError;
 
@@ -105,8 +105,7 @@ impl RawPoints {
     }
 
     pub(super) fn into_srs(self, provenance: Provenance) -> Srs {
-        let params = assemble(self.k, self.powers, Some(self.lagrange), self.tau_g2);
-        Srs::from_params(params, provenance)
+        Srs::from_parts(self.k, self.powers, Some(self.lagrange), self.tau_g2, provenance)
     }
 
     /// The checks of an import, for a setup that was stored here.

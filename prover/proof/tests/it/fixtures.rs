@@ -7,7 +7,7 @@ use halo2_proofs::halo2curves::bn256::Fr;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use vouch_proof::{
-    CircuitDigest, DevelopmentSeed, Halo2Backend, KeySpec, LogRows, ProofError, ProofRequest, Proven, ProvingKey, Srs,
+    CircuitDigest, DevelopmentSeed, DirectBackend, KeySpec, LogRows, ProofError, ProofRequest, Proven, ProvingKey, Srs,
     prove,
 };
 
@@ -46,12 +46,12 @@ pub(crate) fn rng(seed: u64) -> ChaCha20Rng {
 
 pub(crate) fn prove_chain(a: u64, instances: &[Fr], seed: u64) -> Result<Proven, ProofError> {
     let request = ProofRequest { circuit: &Chain::new(a, STEPS), key: chain_key(), srs: srs(), instances };
-    prove(&Halo2Backend, &request, rng(seed))
+    prove(&DirectBackend, &request, rng(seed))
 }
 
 pub(crate) fn prove_shuffle(a: &[u64], b: &[u64], instances: &[Fr], seed: u64) -> Result<Proven, ProofError> {
     let request = ProofRequest { circuit: &Shuffle::new(a, b), key: shuffle_key(), srs: srs(), instances };
-    prove(&Halo2Backend, &request, rng(seed))
+    prove(&DirectBackend, &request, rng(seed))
 }
 
 /// A file of the reference folder beside the workspace, or `None` (with a word to the reader) where

@@ -9,7 +9,7 @@ use halo2_proofs::poly::Rotation;
 use vouch_proof::artefact::{Artefact, Expected, Kind};
 use vouch_proof::vk_digest;
 use vouch_proof::{
-    CircuitDigest, Halo2Backend, KeySpec, ProofError, ProofRequest, ProvingKey, VerifyingKey, prove, verify,
+    CircuitDigest, DirectBackend, KeySpec, ProofError, ProofRequest, ProvingKey, VerifyingKey, prove, verify,
 };
 
 use crate::circuits::{Chain, Shuffle};
@@ -139,7 +139,7 @@ fn the_circuit_without_a_misfit_is_accepted_and_proves() {
         srs: srs(),
         instances: &[Fr::ZERO, Fr::from(2)],
     };
-    prove(&Halo2Backend, &request, rng(1)).unwrap();
+    prove(&DirectBackend, &request, rng(1)).unwrap();
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn stored_keys_prove_and_verify_like_fresh_ones() {
     let (a, b) = SHUFFLED;
     let request =
         ProofRequest { circuit: &Shuffle::new(&a, &b), key: &key, srs: srs(), instances: &Shuffle::instances(&a) };
-    let proof = prove(&Halo2Backend, &request, rng(3)).unwrap().proof;
+    let proof = prove(&DirectBackend, &request, rng(3)).unwrap().proof;
     let verifying = VerifyingKey::load::<Shuffle>(&vk, circuit, ()).unwrap();
     verify(&verifying, &proof).unwrap();
     verify(shuffle_key().verifying(), &proof).unwrap();
@@ -305,7 +305,7 @@ fn a_key_with_wrong_polynomials_makes_no_proof_that_leaves() {
     let key = ProvingKey::load::<Chain>(&path, chain_spec().circuit, ()).unwrap();
     let request =
         ProofRequest { circuit: &Chain::new(2, STEPS), key: &key, srs: srs(), instances: &Chain::instances(2, STEPS) };
-    let error = prove(&Halo2Backend, &request, rng(1)).unwrap_err();
+    let error = prove(&DirectBackend, &request, rng(1)).unwrap_err();
     assert!(matches!(error, ProofError::SelfVerification { .. }), "{error}");
     prove_chain(2, &Chain::instances(2, STEPS), 1).unwrap();
 }

@@ -6,8 +6,8 @@ use halo2_proofs::circuit::Value;
 use halo2_proofs::halo2curves::bn256::Fr;
 use halo2_proofs::halo2curves::ff::Field;
 use vouch_proof::{
-    CircuitDigest, DevelopmentSeed, Halo2Backend, KeySpec, ProofError, ProofFile, ProofRequest, ProvingKey, Srs, prove,
-    verify,
+    CircuitDigest, DevelopmentSeed, DirectBackend, Halo2Backend, KeySpec, ProofError, ProofFile, ProofRequest,
+    ProvingKey, Srs, prove, verify,
 };
 
 use crate::circuits::{Chain, Shuffle};
@@ -81,7 +81,7 @@ fn another_circuit_than_the_keys_is_refused_before_proving() {
         srs: srs(),
         instances: &Chain::instances(2, STEPS),
     };
-    let error = prove(&Halo2Backend, &request, rng(1)).unwrap_err();
+    let error = prove(&DirectBackend, &request, rng(1)).unwrap_err();
     assert!(matches!(error, ProofError::CircuitShape { .. }), "{error}");
 }
 
@@ -94,7 +94,7 @@ fn another_setup_than_the_keys_is_refused_before_proving() {
         srs: &other,
         instances: &Chain::instances(2, STEPS),
     };
-    let error = prove(&Halo2Backend, &request, rng(1)).unwrap_err();
+    let error = prove(&DirectBackend, &request, rng(1)).unwrap_err();
     assert!(
         matches!(error, ProofError::OtherSrs { made_with, given }
             if made_with == srs().digest() && given == other.digest()),
@@ -107,6 +107,8 @@ fn a_witness_with_an_unknown_value_is_an_error_and_no_panic() {
     let circuit = Chain { a: Value::unknown(), steps: STEPS };
     let request =
         ProofRequest { circuit: &circuit, key: chain_key(), srs: srs(), instances: &Chain::instances(2, STEPS) };
+    let error = prove(&DirectBackend, &request, rng(1)).unwrap_err();
+    assert!(matches!(error, ProofError::UnknownWitness { column: 0, row: 0 }), "{error}");
     let error = prove(&Halo2Backend, &request, rng(1)).unwrap_err();
     assert!(matches!(error, ProofError::Halo2Panicked { during: "proving", .. }), "{error}");
 }

@@ -1,0 +1,232 @@
+//! Transposed convolutions, as ordinary ones of stride 1.
+//!
+//! On an axis of stride `s`, dilation `d` and leading padding `p`, output `o` is `sum_(i, t) x[i] w[t]` over
+//! `i s + t d = o + p`. The outputs with `(o + p) mod s = phase` read the taps with `t d mod s = phase` alone, and over
+//! them the sum is a convolution of stride 1 of the same input. So a layer is a convolution for each phase, of
+//! as many weights and outputs in all, and no zeros are put between the elements of the input.
+
+use super::{Lowering, Node};
+use crate::{
+    GraphError,
+    float::{Builder, FloatSource, Layer, Value},
+    int::{Conv2d, LinearShape},
+};
+
+pub(super) fn find(operator: &str) -> Option<Lowering> {
+    (operator == "ConvTranspose").then_some(conv_transpose)
+}
+
+/// One axis.
+#[derive(Debug, Clone, Copy)]
+struct Axis {
+    input: usize,
+    kernel: usize,
+    stride: usize,
+    dilation: usize,
+    output: usize,
+    /// Leading padding.
+    before: usize,
+}
+
+/// The outputs of an axis with one remainder of `(o + before) mod stride`.
+#[derive(Debug, Clone)]
+struct Phase {
+    /// First output.
+    first: usize,
+    /// Outputs, `stride` apart.
+    outputs: usize,
+    /// Taps of the kernel, in the order in which the convolution of stride 1 reads them.
+    taps: Vec<usize>,
+    dilation: usize,
+    /// Leading padding of that convolution; negative where it leaves elements of the input out.
+    before: isize,
+}
+
+impl Axis {
+    fn phases(&self) -> Vec<Phase> {
+        (0..self.stride.min(self.output)).map(|first| self.phase(first)).collect()
+    }
+
+    fn phase(&self, first: usize) -> Phase {
+        let phase = (first + self.before) % self.stride;
+        let mut taps: Vec<usize> = (0..self.kernel).filter(|t| t * self.dilation % self.stride == phase).collect();
+        // Input element `q + start - reach(t)` meets tap `t` at the phase's output `q`.
+        let start = (first + self.before) / self.stride;
+        let reach = |t: usize| (t * self.dilation - phase) / self.stride;
+        let last = taps.last().map_or(0, |t| reach(*t));
+        let dilation = match taps[..] {
+            [a, b, ..] => reach(b) - reach(a),
+            _ => 1,
+        };
+        taps.reverse();
+        Phase {
+            first,
+            outputs: (self.output - first).div_ceil(self.stride),
+            taps,
+            dilation,
+            before: last as isize - start as isize,
+        }
+    }
+}
+
+impl Phase {
+    /// Elements of the input that are left out in front, and leading padding.
+    fn front(&self) -> (usize, usize) {
+        (self.before.min(0).unsigned_abs(), self.before.max(0).unsigned_abs())
+    }
+}
+
+/// The attributes as two axes; a one-dimensional operator has a first axis of one element.
+fn axes(node: &Node<'_>, x: &Value, kernel: &[usize]) -> Result<[Axis; 2], GraphError> {
+    let rank = kernel.len();
+    let list = |name: &str, len: usize, least: usize| -> Result<Option<Vec<usize>>, GraphError> {
+        let Some(ints) = node.ints(name).filter(|ints| !ints.is_empty()) else { return Ok(None) };
+        let number = |v: &i64| usize::try_from(*v).ok().filter(|v| (least..1 << 24).contains(v));
+        let numbers: Option<Vec<usize>> = ints.iter().map(number).collect();
+        let numbers = numbers.filter(|numbers| numbers.len() == len);
+        numbers.map(Some).ok_or_else(|| node.malformed(format!("{name} {ints:?} for {rank} spatial axes")))
+    };
+    let or = |list: Option<Vec<usize>>, default: usize| list.unwrap_or_else(|| vec![default; rank]);
+    let strides = or(list("strides", rank, 1)?, 1);
+    let dilations = or(list("dilations", rank, 1)?, 1);
+    let extra = or(list("output_padding", rank, 0)?, 0);
+    let pads = list("pads", 2 * rank, 0)?.unwrap_or_else(|| vec![0; 2 * rank]);
+    let shape = list("output_shape", rank, 1)?;
+    let auto = node.text("auto_pad").unwrap_or_default();
+    if !["", "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"].contains(&auto.as_str()) {
+        return Err(node.malformed(format!("auto_pad `{auto}`")));
+    }
+    let mut axes = [Axis { input: 1, kernel: 1, stride: 1, dilation: 1, output: 1, before: 0 }; 2];
+    for axis in 0..rank {
+        let (input, kernel, stride, dilation) = (x.shape[2 + axis], kernel[axis], strides[axis], dilations[axis]);
+        if input == 0 || kernel == 0 {
+            return Err(node.malformed(format!("a kernel of {kernel} on an axis of {input}")));
+        }
+        let whole = stride * (input - 1) + extra[axis] + (kernel - 1) * dilation + 1;
+        let wanted = match &shape {
+            Some(shape) => Some(shape[axis]),
+            None if auto.starts_with("SAME") => Some(input * stride),
+            None => None,
+        };
+        let (before, output) = match wanted {
+            Some(output) => {
+                let padding = whole.checked_sub(output).ok_or_else(|| {
+                    node.malformed(format!("an output of {output} where the operation reaches {whole} elements"))
+                })?;
+                let less = padding / 2;
+                (if auto == "SAME_UPPER" { less } else { padding - less }, output)
+            }
+            None if auto == "VALID" => (0, whole),
+            None => {
+                let padding = pads[axis] + pads[rank + axis];
+                let output = whole.checked_sub(padding).filter(|output| *output > 0).ok_or_else(|| {
+                    node.malformed(format!("padding {pads:?} where the operation reaches {whole} elements"))
+                })?;
+                (pads[axis], output)
+            }
+        };
+        axes[2 - rank + axis] = Axis { input, kernel, stride, dilation, output, before };
+    }
+    Ok(axes)
+}
+
+fn conv_transpose(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
+    let x = node.required(inputs, 0)?;
+    let weight = node.known(inputs, 1, "weight")?;
+    let w = node.required(inputs, 1)?;
+    let rank = x.shape.len();
+    if ![3, 4].contains(&rank) {
+        return Err(
+            node.unsupported(format!("its input has rank {rank}"), "use a one- or two-dimensional form (rank 3 or 4)")
+        );
+    }
+    if w.shape.len() != rank {
+        return Err(node.malformed(format!("weight {:?} for input {:?}", w.shape, x.shape)));
+    }
+    let groups = usize::try_from(node.int("group").unwrap_or(1)).unwrap_or(0);
+    let (batch, channels, width) = (x.shape[0], x.shape[1], w.shape[1]);
+    if groups == 0 || width == 0 || channels % groups != 0 || w.shape[0] != channels {
+        return Err(node.malformed(format!("{groups} groups of {channels} channels with weight {:?}", w.shape)));
+    }
+    let axes = axes(node, x, &w.shape[2..])?;
+    let bias = match inputs.get(2) {
+        Some(Some(_)) => Some(node.known(inputs, 2, "bias")?),
+        _ => None,
+    };
+    let outputs = width * groups;
+    if bias.is_some_and(|bias| bias.len() != outputs) {
+        return Err(node.malformed(format!("a bias that is not one number for {outputs} channels")));
+    }
+    let inner = channels / groups;
+    let [rows, columns] = axes.map(|axis| axis.output);
+    let mut parts = Vec::new();
+    let mut sources = vec![FloatSource::Constant(0.0); batch * outputs * rows * columns];
+    let phases =
+        axes[0].phases().into_iter().flat_map(|row| axes[1].phases().into_iter().map(move |c| [row.clone(), c]));
+    for phase in phases {
+        let taps = [phase[0].taps.len(), phase[1].taps.len()];
+        let front = [phase[0].front(), phase[1].front()];
+        let skipped = front.map(|(skipped, _)| skipped);
+        let input = [0, 1].map(|axis| axes[axis].input.saturating_sub(skipped[axis]));
+        let reads = taps[0] * taps[1] > 0 && input[0] * input[1] > 0;
+        let operand = if reads { cropped(b, x, axes.map(|axis| axis.input), skipped)? } else { x.clone() };
+        for (n, g) in (0..batch * groups).map(|part| (part / groups, part % groups)) {
+            let bias = bias.map(|bias| &bias[g * width..(g + 1) * width]);
+            if reads {
+                // ONNX has [channel, output, tap]; the layer wants [(channel, tap), output].
+                let cell = |i: usize| {
+                    let (l, o) = (i / width, i % width);
+                    let (channel, tap) = (l / (taps[0] * taps[1]), l % (taps[0] * taps[1]));
+                    let (row, column) = (phase[0].taps[tap / taps[1]], phase[1].taps[tap % taps[1]]);
+                    weight[(((g * inner + channel) * width + o) * axes[0].kernel + row) * axes[1].kernel + column]
+                };
+                let layer = Layer {
+                    shape: LinearShape::Conv2d(Conv2d {
+                        channels: inner,
+                        first_channel: n * channels + g * inner,
+                        input,
+                        output: [phase[0].outputs, phase[1].outputs],
+                        kernel: taps,
+                        stride: [1, 1],
+                        dilation: [phase[0].dilation, phase[1].dilation],
+                        pad_before: front.map(|(_, before)| before),
+                    }),
+                    width,
+                    weight: (0..inner * taps[0] * taps[1] * width).map(cell).collect(),
+                    bias: bias.map(<[f64]>::to_vec),
+                    name: format!("{}/{g}.{}.{}", w.name, phase[0].first, phase[1].first),
+                };
+                parts.push(b.linear(&operand, layer)?);
+            }
+            for q in 0..phase[0].outputs * phase[1].outputs {
+                let row = phase[0].first + q / phase[1].outputs * axes[0].stride;
+                let column = phase[1].first + q % phase[1].outputs * axes[1].stride;
+                for o in 0..width {
+                    let at = ((n * outputs + g * width + o) * rows + row) * columns + column;
+                    sources[at] = match parts.len().checked_sub(1).filter(|_| reads) {
+                        Some(part) => FloatSource::Element(part as u32, (q * width + o) as u32),
+                        None => FloatSource::Constant(bias.map_or(0.0, |bias| bias[o])),
+                    };
+                }
+            }
+        }
+    }
+    let mut shape = vec![batch, outputs];
+    shape.extend_from_slice(&[rows, columns][4 - rank..]);
+    Ok(vec![b.assemble(&parts, sources, shape)?])
+}
+
+/// The input without the first rows and columns of each channel.
+fn cropped(b: &mut Builder, x: &Value, [rows, columns]: [usize; 2], skipped: [usize; 2]) -> Result<Value, GraphError> {
+    if skipped == [0, 0] {
+        return Ok(x.clone());
+    }
+    let kept = [rows - skipped[0], columns - skipped[1]];
+    let planes = x.shape[0] * x.shape[1];
+    let element = |i: usize| {
+        let (plane, row, column) = (i / (kept[0] * kept[1]), i / kept[1] % kept[0], i % kept[1]);
+        (plane * rows + skipped[0] + row) * columns + skipped[1] + column
+    };
+    let indices: Vec<usize> = (0..planes * kept[0] * kept[1]).map(element).collect();
+    b.gather(x, &indices, vec![x.shape[0], x.shape[1], kept[0], kept[1]])
+}
