@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     column::FixedColumn as F,
-    cost::{Cost, Prediction},
+    cost::{Cost, CostModel, Prediction},
     plan::constraints_of,
     shape::Shape,
 };
@@ -123,7 +123,7 @@ pub fn family() -> Vec<ShapeCost> {
         let shape = Shape { gates, height, weight_lanes: height, ..Shape::default() };
         let meta = constraints_of(&shape);
         let cost = Cost::of(&shape, &meta, 0, 0);
-        ShapeCost { predicted: cost.predict(&meta, 10, 2, 0), shape, cost }
+        ShapeCost { predicted: cost.predict(&CostModel::default(), &meta, (10, 0), 2), shape, cost }
     };
     shapes.map(cost).collect()
 }

@@ -36,7 +36,7 @@ mod shape;
 pub use circuit::{ModelCircuit, instance_values};
 pub use column::{AdviceColumn, FixedColumn};
 pub use config::VouchConfig;
-pub use cost::{Cost, Prediction};
+pub use cost::{Cost, CostModel, Measured, Prediction};
 pub use error::CircuitError;
 pub use family::{GateSet, ShapeCost, family};
 pub use layout::{Cell, HintSite, Hints, Honest, Layout, Num};

@@ -7,7 +7,7 @@ use vouch_graph::int::{IntGraph, IntNode, IntOp, LinearShape, TensorId};
 use crate::{
     column::{AdviceColumn, FixedColumn},
     config::VouchConfig,
-    cost::{Cost, Prediction},
+    cost::{Cost, CostModel, Prediction},
     error::CircuitError,
     family::{GateSet, HEIGHTS, LANE_COLUMNS, LIMB_BITS, WEIGHT_BITS},
     gadget::rescale::SHIFT,
@@ -38,7 +38,7 @@ pub enum Objective {
 }
 
 /// What the user decides about a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct PlanOptions {
     /// Where the weights live.
     pub weights: WeightPlacement,
@@ -50,6 +50,8 @@ pub struct PlanOptions {
     pub limb_bits: Option<u32>,
     /// What the plan is to be best at.
     pub objective: Objective,
+    /// Coefficients of the predictions.
+    pub cost_model: CostModel,
 }
 
 /// Size and shape of a model's circuit.
@@ -138,7 +140,7 @@ impl CircuitPlan {
 
     /// The same for a graph that is valid already.
     pub(crate) fn for_valid(graph: &IntGraph, options: &PlanOptions) -> Result<(Self, Vec<Alternative>), CircuitError> {
-        let model = Model::of(graph, options.weights)?;
+        let model = Model::of(graph, options)?;
         let mut alternatives = Vec::new();
         let mut least_rows = usize::MAX;
         let functions = !model.counted.functions.is_empty();
@@ -157,11 +159,11 @@ impl CircuitPlan {
             return Err(CircuitError::TooLarge { rows: least_rows, max_k: options.k.unwrap_or(MAX_K) });
         };
         let shape = model.shape(best.height, best.limb_bits, best.weight_lanes);
-        Ok((Self::with_shape(graph, best.k, &shape)?, alternatives))
+        Ok((Self::with_shape(graph, best.k, &shape, &options.cost_model)?, alternatives))
     }
 
     /// The plan of a given size and shape.
-    pub(crate) fn with_shape(graph: &IntGraph, k: u32, shape: &Shape) -> Result<Self, CircuitError> {
+    pub(crate) fn with_shape(graph: &IntGraph, k: u32, shape: &Shape, model: &CostModel) -> Result<Self, CircuitError> {
         let layout = lay_out(graph, shape, &zeros(graph), &mut Blank)?.0;
         let meta = constraints_of(shape);
         let cost = Cost::of(shape, &meta, cells(shape, &layout, layout.weight_rows), elements(graph));
@@ -173,7 +175,7 @@ impl CircuitPlan {
             weight_rows: layout.weight_rows,
             instances,
             cost,
-            predicted: cost.predict(&meta, k, instances, graph.parameter_count()),
+            predicted: cost.predict(model, &meta, (k, graph.parameter_count()), instances),
             shape: shape.clone(),
         })
     }
@@ -248,17 +250,18 @@ struct Model {
     other_weight_rows: usize,
     parameters: usize,
     elements: usize,
+    cost_model: CostModel,
 }
 
 impl Model {
-    fn of(graph: &IntGraph, weights: WeightPlacement) -> Result<Self, CircuitError> {
+    fn of(graph: &IntGraph, options: &PlanOptions) -> Result<Self, CircuitError> {
         let weight_bits = weight_bits(graph)?;
         let width = |node: &IntNode| match node.op {
             IntOp::Linear { width, .. } => width,
             _ => 0,
         };
         let widest = graph.nodes.iter().map(width).max().unwrap_or(0).clamp(1, LANE_COLUMNS[LANE_COLUMNS.len() - 1]);
-        let shape = Shape { weight_lanes: widest, weight_bits, weights, ..Shape::default() };
+        let shape = Shape { weight_lanes: widest, weight_bits, weights: options.weights, ..Shape::default() };
         let counted = lay_out(graph, &shape, &zeros(graph), &mut Blank)?.0;
         let other_weight_rows = counted.weight_rows - weight_rows(&counted, widest);
         Ok(Self {
@@ -267,6 +270,7 @@ impl Model {
             other_weight_rows,
             parameters: graph.parameter_count(),
             elements: elements(graph),
+            cost_model: options.cost_model,
         })
     }
 
@@ -293,7 +297,7 @@ impl Model {
             }
             let cost = Cost::of(&shape, &meta, cells(&shape, &self.counted, weight_rows), self.elements);
             let instances = self.counted.instances.len() + 1;
-            let predicted = cost.predict(&meta, k, instances, self.parameters);
+            let predicted = cost.predict(&self.cost_model, &meta, (k, self.parameters), instances);
             let filled = needed as f64 / usable as f64;
             // More lanes only cost more once the weights fit.
             return Ok(Alternative { k, height, limb_bits, weight_lanes, filled, cost, predicted });

@@ -28,6 +28,7 @@ mod msm;
 pub mod proof_file;
 pub mod prove;
 pub mod srs;
+mod synthesis;
 pub mod transcript;
 pub mod vk_digest;
 

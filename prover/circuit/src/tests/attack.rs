@@ -15,7 +15,7 @@ use vouch_graph::int::IntGraph;
 
 use super::{context, graphs::Case, grid::Grid, plan};
 use crate::{
-    AdviceColumn, CircuitPlan, HintSite, Hints, Layout, ModelCircuit, PlanOptions, Shape, WeightPlacement,
+    AdviceColumn, CircuitPlan, CostModel, HintSite, Hints, Layout, ModelCircuit, PlanOptions, Shape, WeightPlacement,
     late::{ChallengeValues, Late},
     layout::{Blank, Cell, LIMB_COLUMNS, field},
 };
@@ -214,7 +214,7 @@ pub(crate) fn plan_with(graph: &IntGraph, change: impl FnOnce(&mut Shape)) -> Ar
     let mut shape = plan(graph).shape.clone();
     change(&mut shape);
     let smallest = |k: &u32| {
-        CircuitPlan::with_shape(graph, *k, &shape)
+        CircuitPlan::with_shape(graph, *k, &shape, &CostModel::default())
             .ok()
             .filter(|plan| ModelCircuit::for_keys(graph, Arc::new(plan.clone())).is_ok())
     };

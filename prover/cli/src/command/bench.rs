@@ -7,11 +7,12 @@ use std::{
 use clap::{Args, ValueEnum as _};
 use serde::Serialize;
 use serde_json::{Value, json};
-use vouch_circuit::Objective;
+use vouch_circuit::{Cost, CostModel, Measured, Objective};
 
 use super::compile::Goal;
 use crate::{
     failure::Failure,
+    model_dir::write_json,
     report::{Report, bytes, count},
 };
 
@@ -42,8 +43,13 @@ pub(crate) struct Bench {
     /// Leave out plans that are predicted to take longer to prove, in seconds.
     #[arg(long, default_value_t = 30.0, requires = "plans")]
     longest: f64,
+    /// Fit the planner's coefficients to this machine and write them, for `vouch compile --cost-model`.
+    #[arg(long, requires = "plans", value_name = "FILE")]
+    calibrate_planner: Option<PathBuf>,
 }
 
+/// Fewest proofs that coefficients are fitted to.
+const FEWEST: usize = 20;
 /// Sizes above the smallest that `--plans` measures of each height and width of limbs.
 const LARGER: u64 = 1;
 
@@ -121,6 +127,9 @@ impl Bench {
         let mut report = Report::new();
         if self.plans {
             predictions(&mut report, &rows);
+            if let Some(file) = &self.calibrate_planner {
+                calibrate(&mut report, &rows, file)?;
+            }
         } else {
             measurements(&mut report, &rows);
         }
@@ -339,6 +348,34 @@ fn predictions(report: &mut Report, rows: &[Row]) {
     report.row("memory, largest error", format!("{:.1} %", 100.0 * largest(1)));
     report.row("gas, largest error", format!("{:.1} %", 100.0 * largest(2)));
     report.set("kendall_tau", tau).set("memory_error", largest(1)).set("gas_error", largest(2));
+}
+
+/// Fits the planner's coefficients to the measured proofs.
+fn calibrate(report: &mut Report, rows: &[Row], file: &Path) -> Result<(), Failure> {
+    if rows.len() < FEWEST {
+        let message = format!("{} proofs are too few to fit coefficients to, {FEWEST} the least", rows.len());
+        return Err(Failure::new("too_few_plans", message, "measure more models, or raise --longest"));
+    }
+    let count = |value: &Value| value.as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
+    let measured = |row: &Row| Measured {
+        cost: Cost {
+            advice_columns: count(&row.advice_columns),
+            fixed_columns: count(&row.fixed_columns),
+            permutation_columns: count(&row.permutation_columns),
+            degree: 0,
+            lookups: count(&row.lookups),
+            cells: count(&row.cells),
+            elements: count(&row.elements),
+        },
+        k: count(&row.k) as u32,
+        parameters: count(&row.params),
+        seconds: row.prove_seconds,
+        bytes: row.peak_memory_bytes.as_f64().unwrap_or(f64::NAN),
+    };
+    let model = CostModel::fit(&rows.iter().map(measured).collect::<Vec<_>>());
+    write_json(file, &model)?;
+    report.row("coefficients", file.display()).set("cost_model", model);
+    Ok(())
 }
 
 /// Kendall's rank correlation: the share of pairs in the same order less the share of those in the other.

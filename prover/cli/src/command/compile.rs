@@ -4,7 +4,7 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use vouch_circuit::{Alternative, CircuitPlan, Objective, PlanOptions, TOLERANCE, WeightPlacement};
+use vouch_circuit::{Alternative, CircuitPlan, CostModel, Objective, PlanOptions, TOLERANCE, WeightPlacement};
 use vouch_graph::{
     calibrate::calibrate,
     data,
@@ -18,7 +18,7 @@ use vouch_proof::LogRows;
 
 use crate::{
     failure::Failure,
-    model_dir::{ModelDir, write_json},
+    model_dir::{ModelDir, read, write_json},
     report::{Report, bytes, count},
 };
 
@@ -77,6 +77,9 @@ pub(crate) struct Source {
     /// Bits of the numbers that range checks look up; the best by default.
     #[arg(long, value_parser = ["8", "16"])]
     limb_bits: Option<String>,
+    /// Coefficients of predicted time and memory, from `vouch bench --calibrate-planner` on this machine.
+    #[arg(long, env = "VOUCH_COST_MODEL", value_name = "FILE")]
+    cost_model: Option<PathBuf>,
     /// Print the circuits that were considered, and why the winner won.
     #[arg(long)]
     explain: bool,
@@ -151,6 +154,10 @@ impl Source {
             height: self.height.as_deref().and_then(|height| height.parse().ok()),
             limb_bits: self.limb_bits.as_deref().and_then(|bits| bits.parse().ok()),
             objective: self.objective.into(),
+            cost_model: match &self.cost_model {
+                Some(file) => serde_json::from_slice(&read(file)?).map_err(|error| Failure::malformed(file, &error))?,
+                None => CostModel::default(),
+            },
         };
         let (plan, considered) = CircuitPlan::explain(&graph, &options)?;
         let considered = self.explain.then_some((options.objective, considered));

@@ -14,6 +14,7 @@ use halo2_proofs::plonk::{
 use crate::error::ProofError;
 use crate::guard::{guarded, halo2};
 use crate::srs::LogRows;
+use crate::synthesis::ignore_names;
 
 /// Synthesises the circuit and reports the first cell that is out of reach.
 pub(super) fn check<C: Circuit<Fr>>(
@@ -84,21 +85,7 @@ fn name(column: Column<Any>) -> String {
 }
 
 impl Assignment<Fr> for Checker {
-    fn enter_region<NR, N>(&mut self, _: N)
-    where
-        NR: Into<String>,
-        N: FnOnce() -> NR,
-    {
-    }
-
-    fn annotate_column<A, AR>(&mut self, _: A, _: Column<Any>)
-    where
-        A: FnOnce() -> AR,
-        AR: Into<String>,
-    {
-    }
-
-    fn exit_region(&mut self) {}
+    ignore_names!();
 
     fn enable_selector<A, AR>(&mut self, _: A, selector: &Selector, row: usize) -> Result<(), Error>
     where
@@ -144,13 +131,4 @@ impl Assignment<Fr> for Checker {
     fn get_challenge(&self, _: Challenge) -> Value<Fr> {
         Value::unknown()
     }
-
-    fn push_namespace<NR, N>(&mut self, _: N)
-    where
-        NR: Into<String>,
-        N: FnOnce() -> NR,
-    {
-    }
-
-    fn pop_namespace(&mut self, _: Option<String>) {}
 }

@@ -182,3 +182,68 @@ fn a_false_second_phase_is_refused() {
     let error = prove_shuffle(&[3, 1, 4, 5], &[5, 4, 3, 2], &Shuffle::instances(&[3]), 1).unwrap_err();
     assert!(matches!(error, ProofError::SelfVerification { .. }), "{error}");
 }
+
+/// A cell that equals a fixed one: a fixed column in the permutation.
+#[derive(Debug, Clone, Default)]
+struct Constant(u64);
+
+impl Circuit<Fr> for Constant {
+    type Config = (Column<Advice>, Column<Fixed>, Selector, Column<Instance>);
+    type FloorPlanner = SimpleFloorPlanner;
+    type Params = ();
+
+    fn without_witnesses(&self) -> Self {
+        self.clone()
+    }
+
+    fn configure(meta: &mut ConstraintSystem<Fr>) -> Self::Config {
+        let (advice, fixed, square) = (meta.advice_column(), meta.fixed_column(), meta.selector());
+        let instance = meta.instance_column();
+        meta.enable_equality(advice);
+        meta.enable_equality(fixed);
+        meta.enable_equality(instance);
+        meta.set_minimum_degree(5);
+        meta.create_gate("next = cur^4", |meta| {
+            let square = meta.query_selector(square);
+            let (cur, next) = (meta.query_advice(advice, Rotation::cur()), meta.query_advice(advice, Rotation::next()));
+            vec![square * (next - cur.clone() * cur.clone() * cur.clone() * cur)]
+        });
+        (advice, fixed, square, instance)
+    }
+
+    fn synthesize(
+        &self,
+        (advice, fixed, square, instance): Self::Config,
+        mut layouter: impl Layouter<Fr>,
+    ) -> Result<(), Error> {
+        let last = layouter.assign_region(
+            || "constant",
+            |mut region| {
+                square.enable(&mut region, 0)?;
+                let first = region.assign_advice(advice, 0, Value::known(Fr::from(self.0))).cell();
+                let constant = region.assign_fixed(fixed, 3, Fr::from(2));
+                region.constrain_equal(first, constant);
+                Ok(region.assign_advice(advice, 1, Value::known(Fr::from(self.0.pow(4)))).cell())
+            },
+        )?;
+        layouter.constrain_instance(last, instance, 1);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_key_from_a_file_knows_the_fixed_columns_that_are_copied_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("proving.key");
+    let spec = KeySpec { circuit: CircuitDigest([4; 32]), instances: 2 };
+    ProvingKey::generate(srs(), &Constant(2), spec).unwrap().save(&path).unwrap();
+    let key = ProvingKey::load::<Constant>(&path, spec.circuit, ()).unwrap();
+    let instances = statement(16);
+    let request = ProofRequest { circuit: &Constant(2), key: &key, srs: srs(), instances: &instances };
+    prove(&DirectBackend, &request, rng(1)).unwrap();
+    prove(&Halo2Backend, &request, rng(1)).unwrap();
+    let instances = statement(81);
+    let request = ProofRequest { circuit: &Constant(3), instances: &instances, ..request };
+    let error = prove(&DirectBackend, &request, rng(1)).unwrap_err();
+    assert!(matches!(error, ProofError::SelfVerification { .. }), "{error}");
+}

@@ -12,6 +12,7 @@ use halo2_proofs::plonk::{
 
 use crate::error::ProofError;
 use crate::guard::{guarded, halo2};
+use crate::synthesis::ignore_names;
 
 /// Commits to the columns of a phase and returns the challenges after it, by index.
 pub(super) trait Committer {
@@ -82,21 +83,7 @@ pub(super) fn collect<C: Circuit<Fr>>(
 }
 
 impl<K: Committer> Assignment<Fr> for Collector<'_, K> {
-    fn enter_region<NR, N>(&mut self, _: N)
-    where
-        NR: Into<String>,
-        N: FnOnce() -> NR,
-    {
-    }
-
-    fn annotate_column<A, AR>(&mut self, _: A, _: Column<Any>)
-    where
-        A: FnOnce() -> AR,
-        AR: Into<String>,
-    {
-    }
-
-    fn exit_region(&mut self) {}
+    ignore_names!();
 
     fn enable_selector<A, AR>(&mut self, _: A, _: &Selector, _: usize) -> Result<(), Error>
     where
@@ -152,15 +139,6 @@ impl<K: Committer> Assignment<Fr> for Collector<'_, K> {
     fn get_challenge(&self, challenge: Challenge) -> Value<Fr> {
         self.challenges.get(&challenge.index()).copied().map_or_else(Value::unknown, Value::known)
     }
-
-    fn push_namespace<NR, N>(&mut self, _: N)
-    where
-        NR: Into<String>,
-        N: FnOnce() -> NR,
-    {
-    }
-
-    fn pop_namespace(&mut self, _: Option<String>) {}
 
     fn next_phase(&mut self) {
         if self.problem.is_some() || self.phase >= self.phases {
