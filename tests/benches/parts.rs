@@ -20,8 +20,8 @@ use vouch_graph::{
     quantise::{QuantiseOptions, quantise},
 };
 use vouch_proof::{
-    CircuitDigest, DevelopmentSeed, Halo2Backend, KeySpec, LogRows, ProofRequest, ProverBackend, ProvingKey, Srs,
-    verify,
+    CircuitDigest, DevelopmentSeed, DirectBackend, Halo2Backend, KeySpec, LogRows, ProofRequest, ProverBackend,
+    ProvingKey, Srs, verify,
 };
 
 fn folder(model: &str) -> PathBuf {
@@ -71,8 +71,11 @@ fn parts(criterion: &mut Criterion) {
         let circuit = witness();
         let instances = instance_values(&graph, Fr::zero(), &inputs, circuit.outputs()).unwrap();
         let request = ProofRequest { circuit: &circuit, key: &key, srs: &srs, instances: &instances };
-        let prove = || Halo2Backend.create_proof(&request, OsRng).unwrap();
+        let prove = || DirectBackend.create_proof(&request, OsRng).unwrap();
         group.bench_function("create proof", |b| b.iter(prove));
+        group.bench_function("create proof, reference", |b| {
+            b.iter(|| Halo2Backend.create_proof(&request, OsRng).unwrap());
+        });
         let proof = vouch_proof::Proof { bytes: prove().bytes, instances: instances.clone() };
         group.bench_function("verify", |b| b.iter(|| verify(key.verifying(), &proof).unwrap()));
         group.finish();

@@ -304,7 +304,7 @@ fn measurements(report: &mut Report, rows: &[Row]) {
             real(row.max_abs_error.as_f64(), 6),
         ));
     }
-    report.line(format!("{} shapes: {}", shapes.len(), Vec::from_iter(shapes).join(", ")));
+    report.line(format!("shapes ({}): {}", shapes.len(), Vec::from_iter(shapes).join(", ")));
 }
 
 /// Predicted figures beside the measured ones, and how well the one ranks as the other.
