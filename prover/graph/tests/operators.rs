@@ -6,6 +6,7 @@ mod onnx;
 use onnx::{Attribute, Attribute::*, Onnx, noise};
 use tract_onnx::pb::tensor_proto::DataType;
 use vouch_graph::{
+    GraphError,
     calibrate::calibrate,
     data::Sample,
     exec::{execute, quantise_inputs},
@@ -237,6 +238,18 @@ fn transposed_convolutions_agree_on_every_stage() {
         2.0,
         1e-3,
     );
+}
+
+#[test]
+fn a_transposed_convolution_of_absurd_size_is_refused() {
+    let (stride, shape) = (Ints("strides", &[1 << 23, 1 << 23]), [1, 2, 3, 4]);
+    let model = Onnx::new()
+        .input("x", &shape)
+        .weight("w", &[2, 3, 3, 3], &noise(5, 54))
+        .node("ConvTranspose", &["x", "w"], "y", &[stride])
+        .output("y");
+    let error = OnnxModel::read(&model.bytes(), "test", &ImportOptions::default()).unwrap().lower().unwrap_err();
+    assert!(matches!(error, GraphError::TooLarge { .. }), "{error}");
 }
 
 #[test]

@@ -92,11 +92,18 @@ impl Builder {
         }
     }
 
+    /// Refuses a tensor with more elements than are supported, before anything is made for each of them.
+    pub(crate) fn check_size(&self, shape: &[usize]) -> Result<(), GraphError> {
+        if indices::count(shape).is_none_or(|n| n > MAX_ELEMENTS) {
+            let (tensor, shape) = (self.scope.clone(), shape.to_vec());
+            return Err(GraphError::TooLarge { tensor, shape, limit: MAX_ELEMENTS });
+        }
+        Ok(())
+    }
+
     /// Adds an operation, or evaluates it where every input is known.
     pub(crate) fn emit(&mut self, op: FloatOp, inputs: &[&Value], shape: Vec<usize>) -> Result<Value, GraphError> {
-        if indices::count(&shape).is_none_or(|n| n > MAX_ELEMENTS) {
-            return Err(GraphError::TooLarge { tensor: self.scope.clone(), shape, limit: MAX_ELEMENTS });
-        }
+        self.check_size(&shape)?;
         let integer = inputs.iter().all(|v| v.element == Element::Integer);
         let element = match op {
             FloatOp::Add { ca, cb, c } if integer && [ca, cb, c].iter().all(|c| c.fract() == 0.0) => Element::Integer,

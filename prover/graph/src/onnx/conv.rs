@@ -24,7 +24,7 @@ pub(super) struct Window {
 }
 
 /// Input rank less batch and channels, as the attributes count it.
-fn spatial(node: &Node<'_>, x: &Value) -> Result<usize, GraphError> {
+pub(super) fn spatial(node: &Node<'_>, x: &Value) -> Result<usize, GraphError> {
     match x.shape.len() {
         3 => Ok(1),
         4 => Ok(2),
@@ -35,6 +35,39 @@ fn spatial(node: &Node<'_>, x: &Value) -> Result<usize, GraphError> {
     }
 }
 
+/// A list attribute with so many entries, none below the default.
+pub(super) fn numbers(node: &Node<'_>, name: &str, len: usize, default: i64) -> Result<Vec<usize>, GraphError> {
+    let ints = node.ints(name).filter(|l| !l.is_empty());
+    let list = ints.map_or_else(|| vec![default; len], <[i64]>::to_vec);
+    if list.len() != len {
+        return Err(node.malformed(format!("{name} {list:?} needs {len} entries")));
+    }
+    list.iter()
+        .map(|v| {
+            usize::try_from(*v)
+                .ok()
+                .filter(|v| (default == 0 || *v > 0) && *v < 1 << 24)
+                .ok_or_else(|| node.malformed(format!("{name} {list:?}")))
+        })
+        .collect()
+}
+
+/// The bias of a convolution, one number an output channel.
+pub(super) fn bias<'v>(
+    node: &Node<'_>,
+    inputs: &'v [Option<Value>],
+    outputs: usize,
+) -> Result<Option<&'v [f64]>, GraphError> {
+    let bias = match inputs.get(2) {
+        Some(Some(_)) => Some(node.known(inputs, 2, "bias")?),
+        _ => None,
+    };
+    if bias.is_some_and(|b| b.len() != outputs) {
+        return Err(node.malformed(format!("a bias that is not one number for {outputs} channels")));
+    }
+    Ok(bias)
+}
+
 impl Window {
     /// Reads strides, dilations and padding, and works out the output's size.
     pub(super) fn new(node: &Node<'_>, x: &Value, kernel: &[usize]) -> Result<Self, GraphError> {
@@ -42,21 +75,6 @@ impl Window {
         if kernel.len() != axes {
             return Err(node.malformed(format!("kernel {kernel:?} for {axes} spatial axes")));
         }
-        let attribute = |name: &str, len: usize, default: i64| -> Result<Vec<usize>, GraphError> {
-            let ints = node.ints(name).filter(|l| !l.is_empty());
-            let list = ints.map_or_else(|| vec![default; len], <[i64]>::to_vec);
-            if list.len() != len {
-                return Err(node.malformed(format!("{name} {list:?} needs {len} entries")));
-            }
-            list.iter()
-                .map(|v| {
-                    usize::try_from(*v)
-                        .ok()
-                        .filter(|v| (default == 0 || *v > 0) && *v < 1 << 24)
-                        .ok_or_else(|| node.malformed(format!("{name} {list:?}")))
-                })
-                .collect()
-        };
         let two = |list: &[usize], missing: usize| -> [usize; 2] {
             match list {
                 [w] => [missing, *w],
@@ -64,9 +82,9 @@ impl Window {
                 [] => [missing, missing],
             }
         };
-        let stride = two(&attribute("strides", axes, 1)?, 1);
-        let dilation = two(&attribute("dilations", axes, 1)?, 1);
-        let pads = attribute("pads", 2 * axes, 0)?;
+        let stride = two(&numbers(node, "strides", axes, 1)?, 1);
+        let dilation = two(&numbers(node, "dilations", axes, 1)?, 1);
+        let pads = numbers(node, "pads", 2 * axes, 0)?;
         let mut window = Self {
             input: two(&x.shape[2..], 1),
             output: [0; 2],
@@ -137,13 +155,7 @@ fn conv(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Ve
         return Err(node.malformed(format!("{groups} groups of {channels} channels with weight {:?}", w.shape)));
     }
     let window = Window::new(node, x, &w.shape[2..])?;
-    let bias = match inputs.get(2) {
-        Some(Some(_)) => Some(node.known(inputs, 2, "bias")?),
-        _ => None,
-    };
-    if bias.is_some_and(|b| b.len() != outputs) {
-        return Err(node.malformed(format!("a bias that is not one number for {outputs} channels")));
-    }
+    let bias = bias(node, inputs, outputs)?;
     let width = outputs / groups;
     let taps = window.kernel[0] * window.kernel[1];
     let rows = inner * taps;

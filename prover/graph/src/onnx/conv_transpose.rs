@@ -5,7 +5,10 @@
 //! them the sum is a convolution of stride 1 of the same input. So a layer is a convolution for each phase, of
 //! as many weights and outputs in all, and no zeros are put between the elements of the input.
 
-use super::{Lowering, Node};
+use super::{
+    Lowering, Node,
+    conv::{bias, numbers, spatial},
+};
 use crate::{
     GraphError,
     float::{Builder, FloatSource, Layer, Value},
@@ -79,19 +82,14 @@ impl Phase {
 /// The attributes as two axes; a one-dimensional operator has a first axis of one element.
 fn axes(node: &Node<'_>, x: &Value, kernel: &[usize]) -> Result<[Axis; 2], GraphError> {
     let rank = kernel.len();
-    let list = |name: &str, len: usize, least: usize| -> Result<Option<Vec<usize>>, GraphError> {
-        let Some(ints) = node.ints(name).filter(|ints| !ints.is_empty()) else { return Ok(None) };
-        let number = |v: &i64| usize::try_from(*v).ok().filter(|v| (least..1 << 24).contains(v));
-        let numbers: Option<Vec<usize>> = ints.iter().map(number).collect();
-        let numbers = numbers.filter(|numbers| numbers.len() == len);
-        numbers.map(Some).ok_or_else(|| node.malformed(format!("{name} {ints:?} for {rank} spatial axes")))
+    let strides = numbers(node, "strides", rank, 1)?;
+    let dilations = numbers(node, "dilations", rank, 1)?;
+    let extra = numbers(node, "output_padding", rank, 0)?;
+    let pads = numbers(node, "pads", 2 * rank, 0)?;
+    let shape = match node.ints("output_shape") {
+        Some([_, ..]) => Some(numbers(node, "output_shape", rank, 1)?),
+        _ => None,
     };
-    let or = |list: Option<Vec<usize>>, default: usize| list.unwrap_or_else(|| vec![default; rank]);
-    let strides = or(list("strides", rank, 1)?, 1);
-    let dilations = or(list("dilations", rank, 1)?, 1);
-    let extra = or(list("output_padding", rank, 0)?, 0);
-    let pads = list("pads", 2 * rank, 0)?.unwrap_or_else(|| vec![0; 2 * rank]);
-    let shape = list("output_shape", rank, 1)?;
     let auto = node.text("auto_pad").unwrap_or_default();
     if !["", "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"].contains(&auto.as_str()) {
         return Err(node.malformed(format!("auto_pad `{auto}`")));
@@ -134,12 +132,8 @@ fn conv_transpose(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) ->
     let x = node.required(inputs, 0)?;
     let weight = node.known(inputs, 1, "weight")?;
     let w = node.required(inputs, 1)?;
+    spatial(node, x)?;
     let rank = x.shape.len();
-    if ![3, 4].contains(&rank) {
-        return Err(
-            node.unsupported(format!("its input has rank {rank}"), "use a one- or two-dimensional form (rank 3 or 4)")
-        );
-    }
     if w.shape.len() != rank {
         return Err(node.malformed(format!("weight {:?} for input {:?}", w.shape, x.shape)));
     }
@@ -149,50 +143,43 @@ fn conv_transpose(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) ->
         return Err(node.malformed(format!("{groups} groups of {channels} channels with weight {:?}", w.shape)));
     }
     let axes = axes(node, x, &w.shape[2..])?;
-    let bias = match inputs.get(2) {
-        Some(Some(_)) => Some(node.known(inputs, 2, "bias")?),
-        _ => None,
-    };
     let outputs = width * groups;
-    if bias.is_some_and(|bias| bias.len() != outputs) {
-        return Err(node.malformed(format!("a bias that is not one number for {outputs} channels")));
-    }
+    let bias = bias(node, inputs, outputs)?;
     let inner = channels / groups;
+    let taps = axes[0].kernel * axes[1].kernel;
     let [rows, columns] = axes.map(|axis| axis.output);
+    let mut shape = vec![batch, outputs];
+    shape.extend_from_slice(&[rows, columns][4 - rank..]);
+    b.check_size(&shape)?;
     let mut parts = Vec::new();
     let mut sources = vec![FloatSource::Constant(0.0); batch * outputs * rows * columns];
     let phases =
         axes[0].phases().into_iter().flat_map(|row| axes[1].phases().into_iter().map(move |c| [row.clone(), c]));
     for phase in phases {
-        let taps = [phase[0].taps.len(), phase[1].taps.len()];
+        let kernel = [phase[0].taps.len(), phase[1].taps.len()];
         let front = [phase[0].front(), phase[1].front()];
         let skipped = front.map(|(skipped, _)| skipped);
         let input = [0, 1].map(|axis| axes[axis].input.saturating_sub(skipped[axis]));
-        let reads = taps[0] * taps[1] > 0 && input[0] * input[1] > 0;
+        let reads = kernel[0] * kernel[1] > 0 && input[0] * input[1] > 0;
         let operand = if reads { cropped(b, x, axes.map(|axis| axis.input), skipped)? } else { x.clone() };
         for (n, g) in (0..batch * groups).map(|part| (part / groups, part % groups)) {
             let bias = bias.map(|bias| &bias[g * width..(g + 1) * width]);
+            let part = parts.len() as u32;
             if reads {
-                // ONNX has [channel, output, tap]; the layer wants [(channel, tap), output].
-                let cell = |i: usize| {
-                    let (l, o) = (i / width, i % width);
-                    let (channel, tap) = (l / (taps[0] * taps[1]), l % (taps[0] * taps[1]));
-                    let (row, column) = (phase[0].taps[tap / taps[1]], phase[1].taps[tap % taps[1]]);
-                    weight[(((g * inner + channel) * width + o) * axes[0].kernel + row) * axes[1].kernel + column]
-                };
+                let group = &weight[g * inner * width * taps..(g + 1) * inner * width * taps];
                 let layer = Layer {
                     shape: LinearShape::Conv2d(Conv2d {
                         channels: inner,
                         first_channel: n * channels + g * inner,
                         input,
                         output: [phase[0].outputs, phase[1].outputs],
-                        kernel: taps,
+                        kernel,
                         stride: [1, 1],
                         dilation: [phase[0].dilation, phase[1].dilation],
                         pad_before: front.map(|(_, before)| before),
                     }),
                     width,
-                    weight: (0..inner * taps[0] * taps[1] * width).map(cell).collect(),
+                    weight: matrix(group, &phase, width, axes.map(|axis| axis.kernel)),
                     bias: bias.map(<[f64]>::to_vec),
                     name: format!("{}/{g}.{}.{}", w.name, phase[0].first, phase[1].first),
                 };
@@ -203,17 +190,29 @@ fn conv_transpose(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) ->
                 let column = phase[1].first + q % phase[1].outputs * axes[1].stride;
                 for o in 0..width {
                     let at = ((n * outputs + g * width + o) * rows + row) * columns + column;
-                    sources[at] = match parts.len().checked_sub(1).filter(|_| reads) {
-                        Some(part) => FloatSource::Element(part as u32, (q * width + o) as u32),
-                        None => FloatSource::Constant(bias.map_or(0.0, |bias| bias[o])),
+                    sources[at] = if reads {
+                        FloatSource::Element(part, (q * width + o) as u32)
+                    } else {
+                        FloatSource::Constant(bias.map_or(0.0, |bias| bias[o]))
                     };
                 }
             }
         }
     }
-    let mut shape = vec![batch, outputs];
-    shape.extend_from_slice(&[rows, columns][4 - rank..]);
     Ok(vec![b.assemble(&parts, sources, shape)?])
+}
+
+/// A group's weights of a phase: from ONNX's `[channel, output, tap]` to the layer's `[(channel, tap), output]`.
+fn matrix(group: &[f64], phase: &[Phase; 2], width: usize, kernel: [usize; 2]) -> Vec<f64> {
+    let taps: Vec<usize> =
+        phase[0].taps.iter().flat_map(|row| phase[1].taps.iter().map(move |column| row * kernel[1] + column)).collect();
+    let mut matrix = Vec::new();
+    for channel in group.chunks_exact(width * kernel[0] * kernel[1]) {
+        for tap in &taps {
+            matrix.extend(channel.iter().skip(*tap).step_by(kernel[0] * kernel[1]));
+        }
+    }
+    matrix
 }
 
 /// The input without the first rows and columns of each channel.
