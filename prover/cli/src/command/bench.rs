@@ -79,14 +79,9 @@ struct Row {
     k: Value,
     height: Value,
     limb_bits: Value,
-    advice_columns: Value,
-    fixed_columns: Value,
-    permutation_columns: Value,
-    lookups: Value,
-    cells: Value,
-    /// Elements that the layers read and write, and weights.
-    elements: Value,
-    /// Cells for each of them.
+    #[serde(flatten)]
+    cost: Cost,
+    /// Cells for each element that the layers read and write, and weight.
     cells_per_element: Option<f64>,
     params: Value,
     macs: Value,
@@ -226,19 +221,16 @@ impl Bench {
         let mut verify = vouch("verify");
         verify.arg(&dir).arg(&proof).arg("--evm");
         let verified = run(verify)?;
+        let cost: Cost = serde_json::from_value(compiled.clone())
+            .map_err(|error| Failure::new("stage", format!("`vouch compile` names no columns: {error}"), ""))?;
         Ok(Row {
             model: subject.name.clone(),
             shape: compiled["shape"].clone(),
             k: compiled["k"].clone(),
             height: compiled["height"].clone(),
             limb_bits: compiled["limb_bits"].clone(),
-            advice_columns: compiled["advice_columns"].clone(),
-            fixed_columns: compiled["fixed_columns"].clone(),
-            permutation_columns: compiled["permutation_columns"].clone(),
-            lookups: compiled["lookups"].clone(),
-            cells: compiled["cells"].clone(),
-            elements: compiled["elements"].clone(),
-            cells_per_element: ratio(&compiled["cells"], &compiled["elements"]),
+            cost,
+            cells_per_element: (cost.elements > 0).then(|| cost.cells as f64 / cost.elements as f64),
             params: compiled["params"].clone(),
             macs: compiled["macs"].clone(),
             setup_seconds: set_up["seconds"].clone(),
@@ -285,10 +277,10 @@ fn measurements(report: &mut Report, rows: &[Row]) {
             number(&row.params),
             number(&row.k),
             number(&row.height),
-            number(&row.advice_columns),
-            number(&row.fixed_columns),
-            number(&row.permutation_columns),
-            number(&row.cells),
+            row.cost.advice_columns,
+            row.cost.fixed_columns,
+            row.cost.permutation_columns,
+            count(row.cost.cells as u64),
             real(row.cells_per_element, 1),
             real(row.setup_seconds.as_f64(), 2),
             row.prove_seconds,
@@ -356,19 +348,10 @@ fn calibrate(report: &mut Report, rows: &[Row], file: &Path) -> Result<(), Failu
         let message = format!("{} proofs are too few to fit coefficients to, {FEWEST} the least", rows.len());
         return Err(Failure::new("too_few_plans", message, "measure more models, or raise --longest"));
     }
-    let count = |value: &Value| value.as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
     let measured = |row: &Row| Measured {
-        cost: Cost {
-            advice_columns: count(&row.advice_columns),
-            fixed_columns: count(&row.fixed_columns),
-            permutation_columns: count(&row.permutation_columns),
-            degree: 0,
-            lookups: count(&row.lookups),
-            cells: count(&row.cells),
-            elements: count(&row.elements),
-        },
-        k: count(&row.k) as u32,
-        parameters: count(&row.params),
+        cost: row.cost,
+        k: row.k.as_u64().unwrap_or(0) as u32,
+        parameters: row.params.as_u64().unwrap_or(0) as usize,
         seconds: row.prove_seconds,
         bytes: row.peak_memory_bytes.as_f64().unwrap_or(f64::NAN),
     };
@@ -390,10 +373,6 @@ fn kendall_tau(pairs: &[(f64, f64)]) -> f64 {
         }
     }
     if all == 0 { 1.0 } else { balance as f64 / all as f64 }
-}
-
-fn ratio(a: &Value, b: &Value) -> Option<f64> {
-    Some(a.as_f64()? / b.as_f64().filter(|b| *b > 0.0)?)
 }
 
 /// This program with a subcommand.

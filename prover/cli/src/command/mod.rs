@@ -69,7 +69,7 @@ impl Command {
             Self::Relay(command) => command.execute(),
             Self::Jobs(command) => command.execute(),
             Self::Bench(command) => command.execute(),
-            Self::Shapes(command) => Ok(command.execute()),
+            Self::Shapes(_) => Ok(shapes::execute()),
             Self::Doctor(command) => command.execute(),
         }
     }

@@ -9,26 +9,23 @@ use crate::report::{Report, count};
 #[derive(Debug, Args)]
 pub(crate) struct Shapes {}
 
-impl Shapes {
-    pub(crate) fn execute(self) -> Report {
-        let Self {} = self;
-        let shapes = family();
-        let mut report = Report::new();
-        report.line("| gates | height | advice columns | fixed | in the permutation | proof, bytes | gas |");
-        report.line("| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
-        for row in &shapes {
-            report.line(format!(
-                "| {} | {} | {} | {} | {} | {} | {} |",
-                row.shape.gates,
-                row.shape.height,
-                row.cost.advice_columns,
-                row.cost.fixed_columns,
-                row.cost.permutation_columns,
-                count(row.predicted.proof_bytes),
-                count(row.predicted.verify_gas),
-            ));
-        }
-        report.set("shapes", shapes);
-        report
+pub(crate) fn execute() -> Report {
+    let shapes = family();
+    let mut report = Report::new();
+    report.line("| gates | height | advice columns | fixed | in the permutation | proof, bytes | gas |");
+    report.line("| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
+    for row in &shapes {
+        report.line(format!(
+            "| {} | {} | {} | {} | {} | {} | {} |",
+            row.shape.gates,
+            row.shape.height,
+            row.cost.advice_columns,
+            row.cost.fixed_columns,
+            row.cost.permutation_columns,
+            count(row.predicted.proof_bytes),
+            count(row.predicted.verify_gas),
+        ));
     }
+    report.set("shapes", shapes);
+    report
 }

@@ -217,17 +217,11 @@ impl Artefact {
         expected: &Expected,
         decode: impl FnOnce(&Stamp, D, &mut Body<'_>) -> Result<T, ProofError>,
     ) -> Result<T, ProofError> {
-        let mut refusal = None;
         let (opened, content) = Opened::read(path, Some(expected.kind), |opened, body| {
-            let content = opened.description(path).and_then(|description| decode(&opened.stamp, description, body));
-            content.map_err(|error| refusal = Some(error)).ok()
+            opened.description(path).and_then(|description| decode(&opened.stamp, description, body))
         })?;
         opened.check(path, expected)?;
-        match (content, refusal) {
-            (Some(content), _) => Ok(content),
-            (None, Some(refusal)) => Err(refusal),
-            (None, None) => Err(ProofError::Corrupt { path: path.to_owned() }),
-        }
+        content
     }
 
     /// Writes a file atomically: header, `description` as JSON, and the bytes that `body` writes.

@@ -10,7 +10,7 @@ use super::staged::StagedWriter;
 use super::{ProofRequest, ProverBackend, RawProof};
 use crate::error::ProofError;
 use crate::guard::{guarded, halo2};
-use crate::transcript::{KeccakChallenge, KeccakWriter};
+use crate::transcript::KeccakChallenge;
 
 /// The reference: halo2-axiom's `create_proof` with SHPLONK.
 ///
@@ -27,10 +27,7 @@ impl ProverBackend for Halo2Backend {
     ) -> Result<RawProof, ProofError> {
         let span = tracing::info_span!("create_proof", backend = "halo2");
         let _entered = span.enter();
-        let key = request.key.verifying();
-        let proof = Vec::with_capacity(key.proof_length());
-        let transcript = KeccakWriter::new(key.digest().to_scalar()?, proof);
-        let mut transcript = StagedWriter::new(transcript, key.halo2().cs().num_challenges());
+        let mut transcript = StagedWriter::of_key(request.key.verifying())?;
         guarded("proving", || {
             plonk::create_proof::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, KeccakChallenge, _, _, _>(
                 request.srs.params(),

@@ -8,6 +8,8 @@ use halo2_proofs::transcript::{Transcript, TranscriptWrite};
 use tracing::span::EnteredSpan;
 
 use super::{RawProof, Stages};
+use crate::error::ProofError;
+use crate::keys::VerifyingKey;
 use crate::transcript::{KeccakChallenge, KeccakWriter};
 
 /// Challenges between those of the circuit and `y`: theta, beta, gamma.
@@ -59,6 +61,12 @@ impl<W: Write> StagedWriter<W> {
 }
 
 impl StagedWriter<Vec<u8>> {
+    /// The transcript of a proof under a key.
+    pub(super) fn of_key(key: &VerifyingKey) -> Result<Self, ProofError> {
+        let proof = Vec::with_capacity(key.proof_length());
+        Ok(Self::new(KeccakWriter::new(key.digest().to_scalar()?, proof), key.halo2().cs().num_challenges()))
+    }
+
     pub(super) fn finish(mut self) -> RawProof {
         self.stages.open = self.lap();
         RawProof { bytes: self.transcript.finalize(), stages: self.stages }

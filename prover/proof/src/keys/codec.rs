@@ -157,14 +157,17 @@ fn copied_values(
     vk: &plonk::VerifyingKey<G1Affine>,
     polys: &[Polynomial<Fr, Coeff>],
 ) -> Vec<Polynomial<Fr, LagrangeCoeff>> {
-    let copied = vk.cs().permutation().get_columns();
-    let domain = Domain::new(vk.get_domain().k(), vk.get_domain().get_omega());
-    let ones = vec![Fr::ONE; domain.rows()];
-    let values = |(column, poly): (usize, &Polynomial<Fr, Coeff>)| {
-        let read = copied.iter().any(|c| matches!(c.column_type(), Any::Fixed) && c.index() == column);
-        Polynomial::new(if read { domain.on_coset(poly.values(), &ones) } else { Vec::new() })
-    };
-    polys.iter().enumerate().map(values).collect()
+    let mut values: Vec<_> = polys.iter().map(|_| Polynomial::new(Vec::new())).collect();
+    let permuted = vk.cs().permutation().get_columns();
+    let mut copied = permuted.iter().filter(|column| matches!(column.column_type(), Any::Fixed)).peekable();
+    if copied.peek().is_some() {
+        let domain = Domain::new(vk.get_domain().k(), vk.get_domain().get_omega());
+        let ones = vec![Fr::ONE; domain.rows()];
+        for column in copied {
+            values[column.index()] = Polynomial::new(domain.on_coset(polys[column.index()].values(), &ones));
+        }
+    }
+    values
 }
 
 /// Refuses before anything is allocated for what is not there.

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::{LogRows, Provenance, Srs};
 use crate::error::ProofError;
+use crate::fft::powers;
 
 /// What a development setup is derived from: the same seed gives the same tau at every size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +63,7 @@ impl Srs {
         let generator = WindowTable::new(G1Affine::generator());
         Ok(Self::from_parts(
             k,
-            generator.multiples(&powers(tau, k)),
+            generator.multiples(&powers(tau, k.rows())),
             Some(generator.multiples(&lagrange_values(tau, k))),
             (G2Affine::generator() * tau).to_affine(),
             Provenance::Development { seed: format!("0x{}", hex::encode(seed.0)) },
@@ -70,15 +71,11 @@ impl Srs {
     }
 }
 
-fn powers(base: Fr, k: LogRows) -> Vec<Fr> {
-    std::iter::successors(Some(Fr::ONE), |power| Some(*power * base)).take(k.rows()).collect()
-}
-
 /// `L_i(tau) = w^i (tau^n - 1) / (n (tau - w^i))` over halo2's domain.
 fn lagrange_values(tau: Fr, k: LogRows) -> Vec<Fr> {
     let root = (k.0..Fr::S).fold(Fr::ROOT_OF_UNITY, |root, _| root.square());
     let n = Fr::from(k.rows() as u64);
-    let points = powers(root, k);
+    let points = powers(root, k.rows());
     let mut values: Vec<Fr> = points.iter().map(|point| (tau - point) * n).collect();
     values.iter_mut().batch_invert();
     let vanishing = tau.pow_vartime([k.rows() as u64]) - Fr::ONE;

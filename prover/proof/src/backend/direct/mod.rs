@@ -33,7 +33,6 @@ use crate::error::ProofError;
 use crate::fft::Domain;
 use crate::msm::msm;
 use crate::srs::Srs;
-use crate::transcript::KeccakWriter;
 
 /// Our own prover. It refuses circuits that compute cells from what assignments hand back: [`super::Halo2Backend`] proves
 /// those.
@@ -81,21 +80,18 @@ impl Session<'_> {
 
     /// Commits to polynomials given by coefficients.
     fn write_commitments(&mut self, polynomials: &[&[Fr]]) -> Result<(), ProofError> {
-        let powers = self.srs.params().get_g();
-        let points: Vec<G1> = polynomials.par_iter().map(|coefficients| msm(coefficients, powers)).collect();
-        self.write_points(&points)
+        self.write_sums(polynomials, self.srs.params().get_g())
     }
 
     /// Commits to columns given by values.
     fn write_columns(&mut self, columns: &[&[Fr]]) -> Result<(), ProofError> {
-        let lagrange = self.srs.lagrange();
-        let points: Vec<G1> = columns.par_iter().map(|values| msm(values, lagrange)).collect();
-        self.write_points(&points)
+        self.write_sums(columns, self.srs.lagrange())
     }
 
-    fn write_points(&mut self, points: &[G1]) -> Result<(), ProofError> {
+    fn write_sums(&mut self, scalars: &[&[Fr]], bases: &[G1Affine]) -> Result<(), ProofError> {
+        let points: Vec<G1> = scalars.par_iter().map(|scalars| msm(scalars, bases)).collect();
         let mut affine = vec![G1Affine::default(); points.len()];
-        G1::batch_normalize(points, &mut affine);
+        G1::batch_normalize(&points, &mut affine);
         affine.into_iter().try_for_each(|point| self.transcript.write_point(point).map_err(|error| refused(&error)))
     }
 }
@@ -134,10 +130,7 @@ impl ProverBackend for DirectBackend {
     ) -> Result<RawProof, ProofError> {
         let span = tracing::info_span!("create_proof", backend = "direct");
         let _entered = span.enter();
-        let key = request.key.verifying();
-        let transcript = KeccakWriter::new(key.digest().to_scalar()?, Vec::with_capacity(key.proof_length()));
-        let transcript = StagedWriter::new(transcript, key.halo2().cs().num_challenges());
-        let mut session = Session { srs: request.srs, transcript };
+        let mut session = Session { srs: request.srs, transcript: StagedWriter::of_key(request.key.verifying())? };
         write_proof(&mut session, request, rng)?;
         Ok(session.transcript.finish())
     }
@@ -183,7 +176,7 @@ fn write_proof<C: Circuit<Fr>, R: RngCore + CryptoRng>(
     session.write_columns(&slices(&products))?;
     let products = coefficients(&domain, products);
     // It hides the quotient at the point that is opened.
-    let random = random_polynomial(rows, &mut rng)?;
+    let random = random_polynomial(rows, &mut rng);
     session.write_commitments(&[&random])?;
     let y = session.squeeze();
 
@@ -277,18 +270,16 @@ fn coefficients(domain: &Domain, columns: Vec<Vec<Fr>>) -> Vec<Vec<Fr>> {
 }
 
 /// A polynomial of as many random coefficients as there are rows.
-fn random_polynomial(rows: usize, rng: &mut impl RngCore) -> Result<Vec<Fr>, ProofError> {
+fn random_polynomial(rows: usize, rng: &mut impl RngCore) -> Vec<Fr> {
     const TASK: usize = 1 << 10;
-    let mut seeds = Vec::with_capacity(rows.div_ceil(TASK));
-    for _ in 0..rows.div_ceil(TASK) {
-        let problem = |error: rand::Error| ProofError::Halo2 { during: "proving", problem: error.to_string() };
-        seeds.push(StdRng::from_rng(&mut *rng).map_err(problem)?);
-    }
+    let mut seeds = vec![[0; 32]; rows.div_ceil(TASK)];
+    seeds.iter_mut().for_each(|seed| rng.fill_bytes(seed));
     let mut coefficients = vec![Fr::ZERO; rows];
-    coefficients.par_chunks_mut(TASK).zip(seeds).for_each(|(chunk, mut rng)| {
+    coefficients.par_chunks_mut(TASK).zip(seeds).for_each(|(chunk, seed)| {
+        let mut rng = StdRng::from_seed(seed);
         chunk.fill_with(|| Fr::random(&mut rng));
     });
-    Ok(coefficients)
+    coefficients
 }
 
 /// `sum_i pieces[i] * factor^i`.
@@ -315,6 +306,7 @@ mod tests {
 
     use super::*;
     use crate::srs::{DevelopmentSeed, LogRows};
+    use crate::transcript::KeccakWriter;
 
     const ROWS: usize = 32;
     const USABLE: usize = 26;
@@ -358,7 +350,7 @@ mod tests {
 
     #[test]
     fn the_hiding_polynomial_has_a_random_coefficient_for_every_row() {
-        let polynomials = [1, 2].map(|seed| random_polynomial(5000, &mut StdRng::seed_from_u64(seed)).unwrap());
+        let polynomials = [1, 2].map(|seed| random_polynomial(5000, &mut StdRng::seed_from_u64(seed)));
         let distinct: BTreeSet<String> = polynomials.iter().flatten().map(|c| format!("{c:?}")).collect();
         assert_eq!(distinct.len(), 10_000);
     }

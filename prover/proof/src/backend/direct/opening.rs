@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use super::Session;
 use crate::error::ProofError;
+use crate::fft::powers;
 
 /// A polynomial's value at a point.
 #[derive(Debug, Clone, Copy)]
@@ -73,8 +74,7 @@ struct Combined {
 
 impl Combined {
     fn new(set: &Set<'_>, y: Fr, rows: usize) -> Self {
-        let scales: Vec<Fr> =
-            std::iter::successors(Some(Fr::ONE), |scale| Some(*scale * y)).take(set.members.len()).collect();
+        let scales = powers(y, set.members.len());
         let mut coefficients = vec![Fr::ZERO; rows];
         add_scaled(&mut coefficients, set.members.iter().zip(&scales).map(|((member, _), scale)| (*member, *scale)));
         let value = |at: usize| set.members.iter().zip(&scales).map(|((_, values), scale)| values[at] * scale).sum();
@@ -128,7 +128,7 @@ pub(super) fn open(session: &mut Session<'_>, queries: &[Query<'_>], rows: usize
     let y = session.squeeze();
     let v = session.squeeze();
     let sets: Vec<Combined> = sets(queries).iter().map(|set| Combined::new(set, y, rows)).collect();
-    let scales: Vec<Fr> = std::iter::successors(Some(Fr::ONE), |scale| Some(*scale * v)).take(sets.len()).collect();
+    let scales = powers(v, sets.len());
 
     let mut points: Vec<Fr> = Vec::new();
     for point in sets.iter().flat_map(|set| &set.points) {

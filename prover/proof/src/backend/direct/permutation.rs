@@ -31,7 +31,7 @@ pub(super) struct Argument<'a> {
 
 /// `1, DELTA, DELTA^2, …`: each column has its own coset of the rows.
 pub(super) fn cosets(count: usize) -> Vec<Fr> {
-    std::iter::successors(Some(Fr::ONE), |delta| Some(*delta * Fr::DELTA)).take(count).collect()
+    powers(Fr::DELTA, count)
 }
 
 impl Argument<'_> {

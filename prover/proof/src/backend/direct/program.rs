@@ -218,14 +218,14 @@ impl Program {
     }
 
     /// Fresh registers for [`Program::run`].
-    pub(super) fn registers(&self) -> Vec<[Fr; BLOCK]> {
-        vec![[Fr::ZERO; BLOCK]; self.width]
+    pub(super) fn registers(&self) -> Vec<Vec<Fr>> {
+        vec![vec![Fr::ZERO; BLOCK]; self.width]
     }
 
     /// Writes the sum over a block of at most [`BLOCK`] rows to `out`; `slots` holds the cells of each slot in the block.
-    pub(super) fn run(&self, slots: &[&[Fr]], registers: &mut [[Fr; BLOCK]], out: &mut [Fr]) {
+    pub(super) fn run(&self, slots: &[&[Fr]], registers: &mut [Vec<Fr>], out: &mut [Fr]) {
         for (operation, target) in &self.operations {
-            let mut result = std::mem::replace(&mut registers[*target], [Fr::ZERO; BLOCK]);
+            let mut result = std::mem::take(&mut registers[*target]);
             let rows = &mut result[..out.len()];
             let cells = |term: Term| match term {
                 Term::Slot(slot) => slots[slot],

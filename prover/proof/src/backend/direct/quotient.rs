@@ -57,7 +57,7 @@ impl Quotient<'_> {
     /// number of rows, by at least `count`.
     pub(super) fn pieces(&self, count: usize, root: Fr, zeta: Fr) -> Vec<Vec<Fr>> {
         let rows = self.domain.rows();
-        let shifts: Vec<Fr> = std::iter::successors(Some(zeta), |shift| Some(*shift * root)).take(count).collect();
+        let shifts: Vec<Fr> = powers(root, count).into_iter().map(|power| zeta * power).collect();
         let nodes: Vec<Fr> = shifts.iter().map(|shift| shift.pow_vartime([rows as u64])).collect();
         let weights = interpolation(&nodes);
         let mut pieces = vec![vec![Fr::ZERO; rows]; count];
