@@ -1,8 +1,9 @@
 //! What the tests of the whole workspace share: where things are.
 //!
 //! `tests/repository` holds the rules that the source tree keeps; [`demo`] is the main job end to end, which
-//! `script/demo` tells as a story and a test asserts.
+//! `script/demo` tells as a story and a test asserts; [`conformance`] runs ONNX's own test cases.
 
+pub mod conformance;
 pub mod demo;
 
 use std::path::{Path, PathBuf};

@@ -157,6 +157,18 @@ fn lay_out_node(
             let (a, b) = (input(0)?, input(1)?);
             builder.emit(len, wanted, |builder, i| builder.divide(a[i], b[i], *shift))
         }
+        IntOp::Sqrt { shift } => {
+            let a = input(0)?;
+            builder.emit(len, wanted, |builder, i| builder.root(a[i], *shift))
+        }
+        IntOp::Indicator { condition } => {
+            let a = input(0)?;
+            builder.emit(len, wanted, |builder, i| builder.indicator(a[i], *condition))
+        }
+        IntOp::Select => {
+            let (c, a, b) = (input(0)?, input(1)?, input(2)?);
+            builder.emit(len, wanted, |builder, i| builder.select(c[i], a[i], b[i]))
+        }
         IntOp::View { sources } => sources
             .iter()
             .map(|source| match source {

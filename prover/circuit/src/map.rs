@@ -23,8 +23,10 @@ pub enum Purpose {
     Arithmetic,
     /// Maxima.
     Maximum,
-    /// Tabulated functions and quotients.
+    /// Tabulated functions, quotients and roots.
     Function,
+    /// Conditions, and choices by them.
+    Comparison,
     /// Packing of outputs, and constants of views.
     Output,
     /// The lookup argument.
@@ -38,7 +40,8 @@ impl Purpose {
             IntOp::MatMul { .. } => Self::MatrixProduct,
             IntOp::Add { .. } | IntOp::Mul { .. } | IntOp::Affine { .. } | IntOp::Sum { .. } => Self::Arithmetic,
             IntOp::Max { .. } => Self::Maximum,
-            IntOp::Function { .. } | IntOp::Div { .. } => Self::Function,
+            IntOp::Function { .. } | IntOp::Div { .. } | IntOp::Sqrt { .. } => Self::Function,
+            IntOp::Indicator { .. } | IntOp::Select => Self::Comparison,
             IntOp::View { .. } => Self::Output,
         }
     }
@@ -83,7 +86,7 @@ pub struct CircuitMap {
 
 /// Cells of one circuit column: how many of a band's are in use, by purpose.
 struct Tally {
-    counts: Vec<[usize; 8]>,
+    counts: Vec<[usize; PURPOSES.len()]>,
     rows_per_band: usize,
 }
 
@@ -113,13 +116,14 @@ impl Tally {
     }
 }
 
-const PURPOSES: [Purpose; 8] = [
+const PURPOSES: [Purpose; 9] = [
     Purpose::Input,
     Purpose::Linear,
     Purpose::MatrixProduct,
     Purpose::Arithmetic,
     Purpose::Maximum,
     Purpose::Function,
+    Purpose::Comparison,
     Purpose::Output,
     Purpose::Lookup,
 ];
@@ -136,7 +140,7 @@ impl ModelCircuit {
         let purposes = Purposes::of(layout);
         let height = shape.height;
         let mut draw = |group: &'static str, holds: Vec<String>, fill: &mut dyn FnMut(&mut Tally)| {
-            let mut tally = Tally { counts: vec![[0; 8]; map.bands], rows_per_band };
+            let mut tally = Tally { counts: vec![[0; PURPOSES.len()]; map.bands], rows_per_band };
             fill(&mut tally);
             map.marks.extend(tally.marks(map.columns.len()));
             map.columns.push(MapColumn { holds, group });

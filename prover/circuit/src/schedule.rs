@@ -192,8 +192,12 @@ fn can_evaluate(
         | IntOp::Mul { rescale, .. }
         | IntOp::Affine { rescale, .. }
         | IntOp::Sum { rescale, .. } => rescale.kind != RescaleKind::Exact,
-        IntOp::Max { .. } | IntOp::Function { .. } | IntOp::Div { .. } => true,
-        IntOp::View { .. } => false,
+        IntOp::Max { .. }
+        | IntOp::Function { .. }
+        | IntOp::Div { .. }
+        | IntOp::Sqrt { .. }
+        | IntOp::Indicator { .. } => true,
+        IntOp::Select | IntOp::View { .. } => false,
     }
 }
 

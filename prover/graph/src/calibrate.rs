@@ -6,6 +6,10 @@ use crate::{
     float::{FloatGraph, FloatId, bounds},
 };
 
+/// Values at or below this stand for minus infinity, as the masks of attention have it: they matter by being far
+/// below all others, and no range takes them in.
+pub const MASKED: f64 = -1e29;
+
 /// Least and greatest value observed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Range {
@@ -15,13 +19,29 @@ pub struct Range {
     pub hi: f64,
     /// Mean of the squares.
     pub mean_square: f64,
+    /// Whether there were values that stand for minus infinity.
+    pub masked: bool,
 }
 
 impl Range {
-    fn of(values: &[f64]) -> Self {
+    /// Range of finite bounds.
+    pub(crate) fn between(lo: f64, hi: f64) -> Self {
+        Self { lo, hi, mean_square: lo.abs().max(hi.abs()).powi(2), masked: false }
+    }
+
+    /// Range of what is observed.
+    pub(crate) fn of(values: &[f64]) -> Self {
+        let masked = values.iter().any(|v| *v <= MASKED);
+        let seen: Vec<f64>;
+        let values = if masked {
+            seen = values.iter().copied().filter(|v| *v > MASKED).collect();
+            &seen
+        } else {
+            values
+        };
         let (lo, hi) = bounds(values);
         let squares: f64 = values.iter().map(|v| v * v).sum();
-        Self { lo, hi, mean_square: squares / values.len().max(1) as f64 }
+        Self { lo, hi, mean_square: squares / values.len().max(1) as f64, masked }
     }
 
     /// Greatest magnitude.
@@ -34,6 +54,7 @@ impl Range {
     fn include(&mut self, other: Self, n: usize) {
         self.lo = self.lo.min(other.lo);
         self.hi = self.hi.max(other.hi);
+        self.masked |= other.masked;
         self.mean_square += (other.mean_square - self.mean_square) / n as f64;
     }
 }
@@ -76,10 +97,7 @@ pub fn calibrate(graph: &FloatGraph, samples: &[Sample]) -> Result<Ranges, Graph
             }
         }
         let observed = trace.tensors.iter().map(|t| Range::of(t));
-        let before = trace.before_activation.iter().map(|(lo, hi)| {
-            let squared = lo.abs().max(hi.abs()).powi(2);
-            Range { lo: *lo, hi: *hi, mean_square: squared }
-        });
+        let before = trace.before_activation.iter().copied();
         match &mut ranges {
             None => {
                 ranges = Some(Ranges { tensors: observed.collect(), before_activation: before.collect() });

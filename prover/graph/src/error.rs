@@ -45,6 +45,20 @@ pub enum GraphError {
         /// What would help.
         remedy: String,
     },
+    /// A value that shapes the circuit and is computed from the model's inputs.
+    #[error("node `{node}` ({operator}): its {role} `{value}` is computed from the model's inputs {}; fix them: --fix {}", inputs.join(", "), inputs.join(","))]
+    NeedsConstant {
+        /// ONNX node.
+        node: String,
+        /// Operator.
+        operator: String,
+        /// What the value is to the operator.
+        role: Box<str>,
+        /// Name of the value.
+        value: Box<str>,
+        /// Inputs of the model that it is computed from.
+        inputs: Box<[String]>,
+    },
     /// A node that contradicts the ONNX specification.
     #[error("node `{node}` ({operator}) is malformed: {reason}; check the model with onnx.checker and export it again")]
     MalformedNode {
@@ -339,6 +353,7 @@ impl GraphError {
             Self::NotOnnx { .. } => "not_onnx",
             Self::UnsupportedOperator { .. } => "unsupported_operator",
             Self::UnsupportedForm { .. } => "unsupported_form",
+            Self::NeedsConstant { .. } => "needs_constant",
             Self::MalformedNode { .. } => "malformed_node",
             Self::MalformedModel { .. } => "malformed_model",
             Self::DynamicShape { .. } => "dynamic_shape",

@@ -135,14 +135,29 @@ fn run(graph: &IntGraph, node: &IntNode, inputs: &[&[i64]]) -> Result<Vec<i64>, 
             .zip(*b)
             .enumerate()
             .map(|(i, (a, b))| {
-                let [numerator, denominator] = [0, 1].map(|n| &graph.tensor(node.inputs[n]).name);
-                in_bound(numerator, i, wide(*a), Interval { lo: 0, hi: i128::from(i64::MAX) })?;
+                let denominator = &graph.tensor(node.inputs[1]).name;
                 in_bound(denominator, i, wide(*b), DENOMINATOR)?;
-                let y = ((wide(*a) << (shift + 1)) + wide(*b)) / (2 * wide(*b));
-                in_bound(name, i, y, QUOTIENT)?;
+                let y = ((wide(*a) << (shift + 1)) + wide(*b)).div_euclid(2 * wide(*b));
+                in_bound(name, i, y, Interval::signed(VALUE_BITS))?;
                 Ok(y as i64)
             })
             .collect(),
+        (IntOp::Sqrt { shift }, [a]) => {
+            let read = &graph.tensor(node.inputs[0]).name;
+            a.iter()
+                .enumerate()
+                .map(|(i, a)| {
+                    in_bound(read, i, wide(*a), Interval { lo: 0, hi: i128::from(i64::MAX) })?;
+                    let y = (wide(*a) << shift).isqrt();
+                    in_bound(name, i, y, QUOTIENT)?;
+                    Ok(y as i64)
+                })
+                .collect()
+        }
+        (IntOp::Indicator { condition }, [a]) => Ok(a.iter().map(|a| i64::from(condition.holds(*a))).collect()),
+        (IntOp::Select, [c, a, b]) => {
+            Ok(c.iter().zip(a.iter().zip(*b)).map(|(c, (a, b))| if *c == 0 { *b } else { *a }).collect())
+        }
         (IntOp::View { sources }, inputs) => Ok(sources
             .iter()
             .map(|s| match s {

@@ -6,7 +6,7 @@ mod onnx;
 
 use std::collections::BTreeMap;
 
-use onnx::{Attribute::*, Onnx, noise};
+use onnx::{Onnx, noise};
 use tract_onnx::pb::{
     StringStringEntryProto,
     tensor_proto::{DataLocation, DataType},
@@ -18,7 +18,7 @@ use vouch_graph::{
     exec::{execute, quantise_inputs},
     float::{Element, FloatGraph, InputSpec},
     import::{ImportOptions, OnnxModel},
-    int::{IntGraph, IntNode, IntOp, IntTensor, Interval, Rescale, RescaleKind, ScaleExp, Source, TensorId},
+    int::{Condition, IntGraph, IntNode, IntOp, IntTensor, Interval, Rescale, RescaleKind, ScaleExp, Source, TensorId},
     quantise::{QuantiseOptions, quantise},
 };
 
@@ -100,6 +100,7 @@ fn an_open_dimension_needs_a_shape() {
         "{error}"
     );
     let with = |name: &str, shape: &[usize]| ImportOptions {
+        fixed: BTreeMap::new(),
         input_shapes: BTreeMap::from([(name.to_owned(), shape.to_vec())]),
     };
     let float = import(&model.bytes(), &with("x", &[1, 4])).unwrap();
@@ -173,12 +174,6 @@ fn external_data_beside_the_model_is_read() {
     std::fs::write(&path, model.bytes()).unwrap();
     let float = OnnxModel::open(&path, &ImportOptions::default()).unwrap().lower().unwrap();
     assert_eq!(float.parameter_count(), 6);
-}
-
-#[test]
-fn rounding_a_computed_real_is_refused() {
-    let model = Onnx::new().input("x", &[1, 3]).node("Cast", &["x"], "y", &[Int("to", 7)]).output("y");
-    assert_eq!(refused(&model).code(), "unsupported_form");
 }
 
 fn spec(name: &str, shape: &[usize], element: Element) -> Vec<InputSpec> {
@@ -362,11 +357,28 @@ fn terms_that_could_wrap_around_are_refused_even_where_they_cancel() {
 }
 
 #[test]
-fn a_numerator_that_may_be_negative_is_refused() {
-    // The circuit bounds a quotient to 16 signed bits only; that none is negative follows from this.
-    let error = extended(IntOp::Div { shift: 0 }, &[TensorId(0), TensorId(0)], 3).validate().unwrap_err();
+fn a_condition_that_is_no_bit_is_refused() {
+    // The circuit would mix the two operands.
+    let error = extended(IntOp::Select, &[TensorId(0), TensorId(0), TensorId(0)], 3).validate().unwrap_err();
     assert_eq!(error.code(), "invalid_graph");
-    assert!(error.to_string().contains("its numerator can be -32768, and must not be negative"), "{error}");
+    assert!(error.to_string().contains("its condition can be -32768 or 32767"), "{error}");
+}
+
+#[test]
+fn a_test_of_values_beyond_its_bits_is_refused() {
+    for (scale, refused) in [(1, false), (2, true)] {
+        let wide = IntOp::Affine { scale: vec![scale], offset: vec![scale - 1], rescale: Rescale::EXACT };
+        let mut graph = extended(wide, &[TensorId(0)], 3);
+        let wide = TensorId(graph.tensors.len() - 1);
+        let (range, output) = (Interval { lo: 0, hi: 1 }, TensorId(graph.tensors.len()));
+        let op = IntOp::Indicator { condition: Condition::NonNegative };
+        graph.tensors.push(IntTensor { name: "bit".to_owned(), range, ..graph.tensor(wide).clone() });
+        graph.nodes.push(IntNode { name: "bit".to_owned(), op, inputs: vec![wide], output });
+        match graph.validate() {
+            Ok(()) => assert!(!refused, "factor {scale}"),
+            Err(error) => assert!(refused && error.to_string().contains("it tests values up to 65536"), "{error}"),
+        }
+    }
 }
 
 #[test]

@@ -11,9 +11,9 @@
 //! Unique: `|2 den y| < 2^46` and the numerator is bounded by the interval analysis, so nothing
 //! wraps and the equation is over the integers; a denominator of zero or below has no `rho`.
 //!
-//! Operands: validation refuses a graph in which a numerator can be negative or a denominator can be
-//! `2^30` or more, and the ranges that it derives are those that constraints enforce on the operands. So
-//! `y >= 0` follows from the equation, and the fresh value's range leaves `[0, 2^15)`, as the executor has it.
+//! Operands: validation refuses a graph in which a denominator can be `2^30` or more, and the ranges that it derives
+//! are those that constraints enforce on the operands. The fresh value's range is the executor's, `[-2^15, 2^15)`;
+//! where no numerator can be negative, `y >= 0` follows from the equation.
 
 use vouch_graph::int::DENOMINATOR;
 
@@ -29,7 +29,7 @@ const CENTRE: i128 = -(1 << 31) - (1 << 15);
 impl Builder<'_> {
     /// `num * 2^shift / den`, rounded.
     pub(crate) fn divide(&mut self, num: Num, den: Num, shift: u32) -> Result<Num, CircuitError> {
-        self.check_range(num.value(), 0, i128::from(i64::MAX))?;
+        self.check_range(num.value(), i128::from(i64::MIN), i128::from(i64::MAX))?;
         self.check_range(den.value(), DENOMINATOR.lo, DENOMINATOR.hi)?;
         let doubled = num.value().checked_mul(1 << (shift + 1)).ok_or_else(|| self.overflow())?;
         // Without a witness the denominator is zero.

@@ -3,6 +3,7 @@
 pub(crate) mod arith;
 pub(crate) mod divide;
 pub(crate) mod function;
+pub(crate) mod indicator;
 pub(crate) mod input;
 pub(crate) mod linear;
 pub(crate) mod lookup;
@@ -10,4 +11,5 @@ pub(crate) mod maximum;
 pub(crate) mod pack;
 pub(crate) mod power;
 pub(crate) mod rescale;
+pub(crate) mod root;
 pub(crate) mod track;

@@ -6,7 +6,7 @@ use halo2_proofs::halo2curves::{
 };
 use vouch_graph::{
     exec::execute,
-    int::{INTEGER_PACKING, IntGraph, IntOp, LinearShape, Rescale, RescaleKind, Visibility},
+    int::{Condition, INTEGER_PACKING, IntGraph, IntOp, LinearShape, Rescale, RescaleKind, Visibility},
 };
 
 use super::{
@@ -250,21 +250,46 @@ fn a_quotient_rounds_half_up_and_the_remainder_stays_below_twice_the_divisor() {
 }
 
 #[test]
-fn a_negative_numerator_is_left_to_validation() {
-    // Reviewed: the gates bound a quotient to 16 signed bits. A valid graph has no such numerator.
-    let mut draft = Draft::new("negative");
-    let (x, z) = (draft.input(1, 16), draft.input(1, 16));
-    let y = draft.node(IntOp::Div { shift: 0 }, &[x, z], 1);
-    let graph = draft.unvalidated(y);
-    let inputs = [vec![-6], vec![4]];
-    let circuit = unvalidated(&graph, &inputs);
-    assert_eq!(circuit.outputs(), [[-1]]);
-    check(&circuit, claimed(&circuit)).unwrap();
-    assert_eq!(execute(&graph, &inputs).unwrap_err().code(), "out_of_range");
-    let builder = ModelCircuit::assemble(&graph, circuit.plan.clone(), &inputs, &mut Honest);
-    assert!(matches!(builder, Err(CircuitError::OutOfRange { value: -6, lo: 0, .. })), "{builder:?}");
-    let refused = ModelCircuit::for_keys(&graph, circuit.plan);
-    assert!(matches!(refused, Err(CircuitError::Graph(_))), "{refused:?}");
+fn a_negative_quotient_rounds_half_up_too() {
+    for (num, den, y) in [(-6, 4, -1), (-5, 2, -2), (-1, 2, 0), (-3, 2, -1), (-32768, 1, -32768), (-1, 32767, 0)] {
+        let case = graphs::divide_signed(vec![num], vec![den]);
+        assert_accepted(&case.graph, &case.inputs, &[y]);
+        for by in [1, -1] {
+            assert_forgery_fails(&case, "divide", |hint| hint[0] += by, &["lookup ends"]);
+        }
+    }
+}
+
+#[test]
+fn a_root_is_the_floor_up_to_two_to_the_fifteenth() {
+    for (value, shift, y) in [(0, 9, 0), (1, 0, 1), (3, 0, 1), (4, 0, 2), (65535, 0, 255), (32767, 15, 32767)] {
+        let case = graphs::root(shift, vec![value]);
+        assert_accepted(&case.graph, &case.inputs, &[y]);
+    }
+    for (value, shift) in [(32768, 15), (65535, 15), (1, 30)] {
+        let case = graphs::root(shift, vec![value]);
+        assert_unprovable(&case);
+        let smaller: Way<'_> = &|hint| hint[0] = 32767;
+        let wrapped: Way<'_> = &|hint| hint[0] -= DIVISOR;
+        assert_no_way_round(&case, "root", &[smaller, wrapped]);
+    }
+}
+
+#[test]
+fn an_indicator_changes_at_zero_and_reaches_to_two_to_the_sixteenth() {
+    for condition in [Condition::NonNegative, Condition::Zero] {
+        for value in [-32768, -2, -1, 0, 1, 2, 32767] {
+            let case = graphs::indicator("indicator", condition, vec![value]);
+            assert_accepted(&case.graph, &case.inputs, &[i64::from(condition.holds(value))]);
+        }
+        for half in [-32768, -1, 0, 32767] {
+            let mut draft = Draft::new("odd");
+            let x = draft.input(1, 16);
+            let x = draft.node(IntOp::Affine { scale: vec![2], offset: vec![1], rescale: Rescale::EXACT }, &[x], 1);
+            let y = draft.node(IntOp::Indicator { condition }, &[x], 1);
+            assert_accepted(&draft.output(y), &[vec![half]], &[i64::from(condition.holds(2 * half + 1))]);
+        }
+    }
 }
 
 /// A division whose quotient is `257 / 2` in the field and whose remainder is zero: `5 * 2^9 + 10 = 20 * y`.

@@ -545,6 +545,30 @@ fn division_rejects_the_quotients_beside_the_right_one() {
 }
 
 #[test]
+fn roots_reject_what_stands_beside_the_right_one() {
+    for by in [1, -1, 2, -300] {
+        everywhere("root", LOOKUP, &[&|_, hint| hint[0] += by]);
+    }
+    // The negative root is as good a square root, and leaves a remainder above twice itself.
+    wherever("root", |hint| hint[0] != 0, LOOKUP, &[&|_, hint| hint[0] = -hint[0], &|_, hint| hint[0] = -hint[0] - 1]);
+}
+
+#[test]
+fn a_negative_number_has_no_root() {
+    let mut draft = Draft::new("root");
+    let x = draft.input(1, 16);
+    let y = draft.node(IntOp::Sqrt { shift: 2 }, &[x], 1);
+    let mut case = Case { name: "root", graph: draft.output(y), inputs: vec![vec![4]] };
+    let site = last_site(&case, "root");
+    case.inputs = vec![vec![-4]];
+    for root in [1, -1, 4, -4, 32767] {
+        let circuit = forge(&case, site, |hint| hint[0] = root).unwrap();
+        let failed = failures(&circuit, &claimed(&circuit));
+        assert_eq!(failed, ["lookup ends".to_owned()].into(), "root {root}");
+    }
+}
+
+#[test]
 fn division_by_zero_or_less_has_no_witness() {
     let mut divide = graphs::all().into_iter().find(|case| case.name == "divide").unwrap();
     for den in [0, -1, -7] {
@@ -585,7 +609,8 @@ fn fresh_values_beyond_their_bits_are_rejected() {
     everywhere("fresh", LOOKUP, &[&|place, hint| hint[0] = 1 << (place.bits() - 1)]);
     everywhere("fresh", LOOKUP, &[&|place, hint| hint[0] = -(1 << (place.bits() - 1)) - 1]);
     everywhere("fresh", LOOKUP, &[&|place, hint| hint[0] += 1 << place.bits()]);
-    everywhere("fresh", LOOKUP, &[&|_, hint| hint[0] += 1 << 40]);
+    // A root squares the value: further away it would leave what hints can hold.
+    everywhere("fresh", LOOKUP, &[&|_, hint| hint[0] += 1 << 26]);
 }
 
 #[test]

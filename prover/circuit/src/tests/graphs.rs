@@ -1,8 +1,8 @@
 //! Graphs of one operation each, with inputs that reach its edge cases. All of them are valid.
 
 use vouch_graph::int::{
-    Conv2d, INTEGER_PACKING, INTERPOLATION_POINTS, IntGraph, IntNode, IntOp, IntTensor, Interval, LinearShape, Packing,
-    Param, Port, Rescale, RescaleKind, ScaleExp, Source, TensorId, Visibility,
+    Condition, Conv2d, INTEGER_PACKING, INTERPOLATION_POINTS, IntGraph, IntNode, IntOp, IntTensor, Interval,
+    LinearShape, Packing, Param, Port, Rescale, RescaleKind, ScaleExp, Source, TensorId, Visibility,
 };
 
 /// A graph under construction.
@@ -217,6 +217,38 @@ pub(crate) fn divide(shift: u32, num: Vec<i64>, den: Vec<i64>) -> Case {
     Case { name: "divide", graph: draft.output(y), inputs: vec![num, den] }
 }
 
+/// Quotients of numerators of either sign.
+pub(crate) fn divide_signed(num: Vec<i64>, den: Vec<i64>) -> Case {
+    let len = num.len();
+    binary("divide_signed", IntOp::Div { shift: 0 }, num, den, len)
+}
+
+/// Square roots of what a ReLU leaves.
+pub(crate) fn root(shift: u32, values: Vec<i64>) -> Case {
+    let mut draft = Draft::new("root");
+    let len = values.len();
+    let x = draft.input(len, 17);
+    let x = draft.positive(x);
+    let y = draft.node(IntOp::Sqrt { shift }, &[x], len);
+    Case { name: "root", graph: draft.output(y), inputs: vec![values] }
+}
+
+/// Whether values meet a condition.
+pub(crate) fn indicator(name: &'static str, condition: Condition, values: Vec<i64>) -> Case {
+    let len = values.len();
+    unary(name, IntOp::Indicator { condition }, values, len)
+}
+
+/// The second or the third input, as the sign of the first says.
+pub(crate) fn select(signs: Vec<i64>, a: Vec<i64>, b: Vec<i64>) -> Case {
+    let mut draft = Draft::new("select");
+    let len = signs.len();
+    let [x, y, z] = [(); 3].map(|()| draft.input(len, 16));
+    let bit = draft.node(IntOp::Indicator { condition: Condition::NonNegative }, &[x], len);
+    let y = draft.node(IntOp::Select, &[bit, y, z], len);
+    Case { name: "select", graph: draft.output(y), inputs: vec![signs, a, b] }
+}
+
 /// Every operation, with edge cases among its inputs.
 pub(crate) fn all() -> Vec<Case> {
     let edges = vec![0, 1, -1, 2, -2, 127, 128, -128, 255, 256, 32767, -32768, 16384, -16384, 3, -3];
@@ -266,6 +298,8 @@ pub(crate) fn all() -> Vec<Case> {
         matrix_product("matrix_identity", [3, 5, 4], 10, 16),
         matrix_product("matrix_column", [4, 4, 1], 16, 16),
         unary("maximum", IntOp::Max { group: 4 }, edges.clone(), n / 4),
+        indicator("not_negative", Condition::NonNegative, edges.clone()),
+        indicator("zero", Condition::Zero, edges.clone()),
         unary(
             "function",
             IntOp::Function { name: "test".to_owned(), table: table(), rescale: rescale(8, SIGNED) },
@@ -274,6 +308,9 @@ pub(crate) fn all() -> Vec<Case> {
         ),
         two_functions(),
         divide(8, vec![0, 1, 2, 3, 99, 100, 32767, 5], vec![1, 1, 3, 2, 100, 32767, 32767, 10]),
+        divide_signed(vec![-6, -5, -1, 1, -32768, 32767, -7, 7], vec![4, 2, 2, 2, 1, 1, 32767, 3]),
+        root(4, vec![0, 1, 2, 3, 4, 255, 256, 65535]),
+        select(vec![0, -1, 5, -32768], vec![1, 2, 32767, -32768], vec![-7, 32767, 3, -32768]),
         {
             let mut draft = Draft::new("view");
             let x = draft.input(n, 16);

@@ -10,7 +10,7 @@ use proptest::{
 };
 use vouch_graph::{
     exec::execute,
-    int::{Conv2d, INTERPOLATION_POINTS, IntGraph, IntOp, LinearShape, Rescale, RescaleKind, Source},
+    int::{Condition, Conv2d, INTERPOLATION_POINTS, IntGraph, IntOp, LinearShape, Rescale, RescaleKind, Source},
 };
 
 use super::{
@@ -428,6 +428,36 @@ fn division() -> impl Strategy<Value = (u32, Vec<i64>, Vec<i64>)> {
 fn divisions_agree_with_the_executor() {
     holds(60, division(), |(shift, num, den)| {
         let case = super::graphs::divide(shift, num, den);
+        agree(&case.graph, &case.inputs)
+    });
+}
+
+#[test]
+fn signed_divisions_agree_with_the_executor() {
+    let pair = (-32768i64..32768, prop_oneof![30 => 1i64..32768, 20 => 1i64..40, 1 => -3i64..1]);
+    holds(60, vec(pair, 5), |pairs| {
+        let (num, den) = pairs.into_iter().unzip();
+        let case = super::graphs::divide_signed(num, den);
+        agree(&case.graph, &case.inputs)
+    });
+}
+
+#[test]
+fn roots_agree_with_the_executor() {
+    holds(60, (0u32..18, vec(-3i64..65536, 5)), |(shift, values)| {
+        let case = super::graphs::root(shift, values);
+        agree(&case.graph, &case.inputs)
+    });
+}
+
+#[test]
+fn indicators_and_selections_agree_with_the_executor() {
+    holds(60, (vec(value(), 5), vec(value(), 5), vec(value(), 5)), |(signs, a, b)| {
+        for condition in [Condition::NonNegative, Condition::Zero] {
+            let case = super::graphs::indicator("indicator", condition, signs.clone());
+            agree(&case.graph, &case.inputs)?;
+        }
+        let case = super::graphs::select(signs, a, b);
         agree(&case.graph, &case.inputs)
     });
 }

@@ -128,7 +128,8 @@ pub(crate) struct Compiled {
 impl Source {
     pub(crate) fn compile(&self) -> Result<Compiled, Failure> {
         let input_shapes: BTreeMap<_, _> = self.input_shape.iter().cloned().collect();
-        let float = OnnxModel::open(&self.model, &ImportOptions { input_shapes })?.lower()?;
+        let float =
+            OnnxModel::open(&self.model, &ImportOptions { input_shapes, ..ImportOptions::default() })?.lower()?;
         let samples = data::read_file(&self.calibrate, &float.input_specs())?;
         let ranges = calibrate(&float, &samples)?;
         let visibility = |placement| match placement {

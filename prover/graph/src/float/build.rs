@@ -1,10 +1,12 @@
 use std::sync::Arc;
 
+use tract_onnx::pb::tensor_proto::DataType;
+
 use super::{
     Activation, Element, FloatGraph, FloatId, FloatNode, FloatOp, FloatSource, FloatTensor, Function, MAX_ELEMENTS,
-    Reference, eval, fold, indices,
+    Quotient, Reference, eval, fold, indices,
 };
-use crate::{GraphError, int::LinearShape};
+use crate::{GraphError, calibrate::MASKED, int::LinearShape};
 
 /// Where a value's elements are.
 #[derive(Debug, Clone)]
@@ -21,13 +23,27 @@ pub(crate) struct Value {
     pub(crate) data: Data,
     pub(crate) shape: Vec<usize>,
     pub(crate) element: Element,
+    /// ONNX element type, which says where integers wrap around and what a logical value is.
+    pub(crate) data_type: i32,
     /// Name in the ONNX file.
     pub(crate) name: String,
 }
 
+/// The widest ONNX type of a kind of numbers.
+fn widest(element: Element) -> i32 {
+    match element {
+        Element::Real => DataType::Double as i32,
+        Element::Integer => DataType::Int64 as i32,
+    }
+}
+
 impl Value {
     pub(crate) fn constant(data: Vec<f64>, shape: Vec<usize>, element: Element) -> Self {
-        Self { data: Data::Const(Arc::new(data)), shape, element, name: String::new() }
+        Self { data: Data::Const(Arc::new(data)), shape, element, data_type: widest(element), name: String::new() }
+    }
+
+    pub(crate) fn with_data_type(&self, data_type: i32) -> Self {
+        Self { data_type, ..self.clone() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -47,7 +63,8 @@ impl Value {
     }
 
     pub(crate) fn with_element(&self, element: Element) -> Self {
-        Self { element, ..self.clone() }
+        let data_type = if element == self.element { self.data_type } else { widest(element) };
+        Self { element, data_type, ..self.clone() }
     }
 }
 
@@ -62,6 +79,19 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
+    /// Names of the model's inputs that a value is computed from.
+    pub(crate) fn origins(&self, value: &Value) -> Vec<String> {
+        let Data::Tensor(id) = value.data else { return Vec::new() };
+        let mut read = vec![false; self.tensors.len()];
+        read[id.0] = true;
+        for node in self.nodes.iter().rev().filter(|n| n.output <= id) {
+            if read[node.output.0] {
+                node.inputs.iter().for_each(|i| read[i.0] = true);
+            }
+        }
+        self.inputs.iter().filter(|i| read[i.0]).map(|i| self.tensors[i.0].name.clone()).collect()
+    }
+
     /// Names the nodes to come.
     pub(crate) fn enter(&mut self, node: &str) {
         node.clone_into(&mut self.scope);
@@ -78,7 +108,7 @@ impl Builder {
         let id = self.tensor(name.to_owned(), shape.clone(), element);
         self.named[id.0] = true;
         self.inputs.push(id);
-        Value { data: Data::Tensor(id), shape, element, name: name.to_owned() }
+        Value { data: Data::Tensor(id), shape, element, data_type: widest(element), name: name.to_owned() }
     }
 
     /// Gives a computed tensor the name that the ONNX file has for it.
@@ -114,16 +144,23 @@ impl Builder {
             {
                 Element::Integer
             }
+            FloatOp::Floor | FloatOp::Indicator { .. } | FloatOp::Div { quotient: Quotient::Integer } => {
+                Element::Integer
+            }
+            FloatOp::MatMul { .. } if integer => Element::Integer,
+            FloatOp::Select if inputs[1..].iter().all(|v| v.element == Element::Integer) => Element::Integer,
             _ => Element::Real,
         };
+        let like = inputs.first().filter(|v| v.element == element);
+        let data_type = like.map_or(widest(element), |v| v.data_type);
         if let Some(known) = inputs.iter().map(|v| v.known()).collect::<Option<Vec<_>>>() {
             let out = eval::evaluate(&op, &known);
-            return Ok(Value::constant(out, shape, element));
+            return Ok(Value::constant(out, shape, element).with_data_type(data_type));
         }
         let ids = inputs.iter().map(|v| self.place(v)).collect();
         let output = self.tensor(format!("{}/{}", self.scope, self.tensors.len()), shape.clone(), element);
         self.nodes.push(FloatNode { name: self.scope.clone(), op, activation: Activation::None, inputs: ids, output });
-        Ok(Value { data: Data::Tensor(output), shape, element, name: String::new() })
+        Ok(Value { data: Data::Tensor(output), shape, element, data_type, name: String::new() })
     }
 
     /// The tensor of a value; a constant becomes a view without inputs.
@@ -153,7 +190,7 @@ impl Builder {
         }
         if let Some(known) = value.known() {
             let data = indices.iter().map(|i| known[*i]).collect();
-            return Ok(Value::constant(data, shape, value.element));
+            return Ok(Value::constant(data, shape, value.element).with_data_type(value.data_type));
         }
         let sources = indices.iter().map(|i| FloatSource::Element(0, *i as u32)).collect();
         self.emit(FloatOp::View { sources }, &[value], shape)
@@ -250,9 +287,9 @@ impl Builder {
         self.emit(FloatOp::Mul { c: 1.0 }, &[a, a], a.shape.clone())
     }
 
-    /// `a / b` over equal shapes, for `0 <= a` and `0 < b`.
-    pub(crate) fn div(&mut self, a: &Value, b: &Value) -> Result<Value, GraphError> {
-        self.emit(FloatOp::Div, &[a, b], a.shape.clone())
+    /// `a / b` over equal shapes, for `0 < b`.
+    pub(crate) fn div(&mut self, a: &Value, b: &Value, quotient: Quotient) -> Result<Value, GraphError> {
+        self.emit(FloatOp::Div { quotient }, &[a, b], a.shape.clone())
     }
 
     /// `max(0, scale * x + offset)` with uniform coefficients.
@@ -294,6 +331,9 @@ impl Builder {
     pub(crate) fn linear(&mut self, x: &Value, layer: Layer) -> Result<Value, GraphError> {
         let shape = vec![layer.shape.positions(), layer.width];
         let Layer { shape: geometry, width, weight, bias, name } = layer;
+        if let Some((index, value)) = weight.iter().enumerate().find(|(_, w)| w.abs() >= -MASKED) {
+            return Err(GraphError::NotFiniteWeight { tensor: name, index, value: value.to_string() });
+        }
         self.emit(FloatOp::Linear { shape: geometry, width, weight, bias, name }, &[x], shape)
     }
 

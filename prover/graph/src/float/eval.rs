@@ -1,13 +1,13 @@
-use super::{FloatGraph, FloatOp, FloatSource};
-use crate::data::Sample;
+use super::{FloatGraph, FloatOp, FloatSource, Quotient};
+use crate::{calibrate::Range, data::Sample};
 
 /// Every intermediate value of one evaluation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FloatTrace {
     /// Values of each tensor, row-major, addressed by [`super::FloatId`].
     pub tensors: Vec<Vec<f64>>,
-    /// Least and greatest value that each node computes before its activation.
-    pub before_activation: Vec<(f64, f64)>,
+    /// Range of what each node computes before its activation.
+    pub before_activation: Vec<Range>,
 }
 
 /// Evaluates every node in order; the sample fits the inputs.
@@ -20,7 +20,7 @@ pub(super) fn trace(graph: &FloatGraph, sample: &Sample) -> FloatTrace {
     for node in &graph.nodes {
         let inputs: Vec<&[f64]> = node.inputs.iter().map(|i| tensors[i.0].as_slice()).collect();
         let mut out = evaluate(&node.op, &inputs);
-        before_activation.push(bounds(&out));
+        before_activation.push(Range::of(&out));
         for v in &mut out {
             *v = node.activation.apply(*v);
         }
@@ -74,7 +74,21 @@ pub(super) fn evaluate(op: &FloatOp, inputs: &[&[f64]]) -> Vec<f64> {
         }
         (FloatOp::Max { group }, [a, ..]) => a.chunks(*group).map(|g| bounds(g).1).collect(),
         (FloatOp::Function { function, centre }, [a, ..]) => a.iter().map(|x| function.value(x - centre)).collect(),
-        (FloatOp::Div, [a, b, ..]) => a.iter().zip(*b).map(|(a, b)| a / b).collect(),
+        (FloatOp::Div { quotient }, [a, b, ..]) => {
+            let divided = a.iter().zip(*b).map(|(a, b)| a / b);
+            match quotient {
+                Quotient::Integer => divided.map(|q| (q + 0.5).floor()).collect(),
+                Quotient::Share | Quotient::Real => divided.collect(),
+            }
+        }
+        (FloatOp::Sqrt, [a, ..]) => a.iter().map(|x| x.max(0.0).sqrt()).collect(),
+        (FloatOp::Floor, [a, ..]) => a.iter().map(|x| x.floor()).collect(),
+        (FloatOp::Indicator { condition }, [a, ..]) => {
+            a.iter().map(|x| f64::from(u8::from(condition.holds(*x)))).collect()
+        }
+        (FloatOp::Select, [c, a, b, ..]) => {
+            c.iter().zip(a.iter().zip(*b)).map(|(c, (a, b))| if *c == 0.0 { *b } else { *a }).collect()
+        }
         (FloatOp::View { sources }, inputs) => sources
             .iter()
             .map(|s| match s {

@@ -5,6 +5,7 @@
 //! circuit observable on real data, so that each gets its own scale.
 
 mod build;
+mod compose;
 mod eval;
 mod fold;
 mod function;
@@ -15,9 +16,13 @@ pub(crate) use build::{Builder, Layer, Value};
 pub use eval::FloatTrace;
 pub(crate) use eval::bounds;
 pub use function::Function;
-pub use reference::Reference;
+pub(crate) use reference::Reference;
 
-use crate::{GraphError, data::Sample, int::LinearShape};
+use crate::{
+    GraphError,
+    data::Sample,
+    int::{Condition, LinearShape},
+};
 
 /// Most elements that a tensor may have.
 pub const MAX_ELEMENTS: usize = 1 << 26;
@@ -76,6 +81,17 @@ pub enum Activation {
     None,
     /// `max(0, .)`.
     Relu,
+}
+
+/// What is known of a quotient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quotient {
+    /// A share of a sum: between 0 and 1.
+    Share,
+    /// Any real number.
+    Real,
+    /// Rounded to the nearest integer, ties up.
+    Integer,
 }
 
 impl Activation {
@@ -155,8 +171,22 @@ pub enum FloatOp {
         /// What was added to the function's argument.
         centre: f64,
     },
-    /// `A / B` for `0 <= A`, `0 < B`.
-    Div,
+    /// `A / B` for `0 < B`.
+    Div {
+        /// What is known of the quotient.
+        quotient: Quotient,
+    },
+    /// `sqrt(A)` for `0 <= A`.
+    Sqrt,
+    /// The greatest integer that is at most `A`.
+    Floor,
+    /// 1 where the condition holds for `A`, 0 elsewhere.
+    Indicator {
+        /// The condition.
+        condition: Condition,
+    },
+    /// `B` where `A` is 1, `C` where it is 0.
+    Select,
     /// Elements of inputs, and constants.
     View {
         /// One for each element of the output.
@@ -226,13 +256,30 @@ impl FloatGraph {
             .collect()
     }
 
-    /// Outputs of the model as tract computes them, in the model's order, row-major.
+    /// Outputs of the model as tract computes them, in the model's order, row-major; by this crate's own
+    /// evaluation where tract does not read the model.
     ///
     /// # Errors
     /// Where the sample does not fit the inputs, or tract refuses it.
     pub fn run(&self, sample: &Sample) -> Result<Vec<Vec<f64>>, GraphError> {
         sample.check(&self.input_specs())?;
-        self.reference.run(sample)
+        match &self.reference {
+            Reference::Tract(tract) => tract.run(sample),
+            Reference::Absent(_) => {
+                let trace = eval::trace(self, sample);
+                Ok(self.outputs.iter().map(|id| trace.tensors[id.0].clone()).collect())
+            }
+        }
+    }
+
+    /// Why tract does not run the model, where it does not: outputs are then compared with this crate's own evaluation
+    /// in double precision, which shares the lowering.
+    #[must_use]
+    pub fn without_reference(&self) -> Option<&str> {
+        match &self.reference {
+            Reference::Tract(_) => None,
+            Reference::Absent(reason) => Some(reason),
+        }
     }
 
     /// Every intermediate value, by this crate's own evaluation in double precision.

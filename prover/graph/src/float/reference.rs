@@ -1,4 +1,9 @@
-use std::{fmt, path::Path, sync::Arc};
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::Arc,
+};
 
 use tract_onnx::{
     pb::ModelProto,
@@ -10,24 +15,41 @@ use crate::{GraphError, data::Sample};
 
 /// The model as tract runs it: an implementation that shares nothing with this crate's lowering,
 /// so that the two check each other.
+#[derive(Debug, Clone)]
+pub(crate) enum Reference {
+    /// Tract reads the model.
+    Tract(Tract),
+    /// It does not, for this reason.
+    Absent(String),
+}
+
+/// A model that tract has prepared.
 #[derive(Clone)]
-pub struct Reference {
+pub(crate) struct Tract {
     plan: Arc<TypedRunnableModel>,
     inputs: Vec<(DatumType, Vec<usize>)>,
 }
 
-impl fmt::Debug for Reference {
+impl fmt::Debug for Tract {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reference").field("inputs", &self.inputs).finish_non_exhaustive()
+        f.debug_struct("Tract").field("inputs", &self.inputs).finish_non_exhaustive()
     }
 }
 
 impl Reference {
     /// Prepares a model whose input shapes are all known.
-    pub(crate) fn new(model: &ModelProto, folder: Option<&Path>) -> Result<Self, GraphError> {
-        prepare(model, folder).map_err(|e| GraphError::Reference { action: "prepare", reason: format!("{e:#}") })
+    pub(crate) fn new(model: &ModelProto, folder: Option<&Path>) -> Self {
+        // Tract panics on some graphs that it does not know.
+        let prepared = catch_unwind(AssertUnwindSafe(|| prepare(model, folder)));
+        match prepared {
+            Ok(Ok(tract)) => Self::Tract(tract),
+            Ok(Err(error)) => Self::Absent(format!("{error:#}")),
+            Err(_) => Self::Absent("tract fails on the model".to_owned()),
+        }
     }
+}
 
+impl Tract {
     /// Outputs for one sample.
     pub(crate) fn run(&self, sample: &Sample) -> Result<Vec<Vec<f64>>, GraphError> {
         self.try_run(sample).map_err(|e| GraphError::Reference { action: "run", reason: format!("{e:#}") })
@@ -54,7 +76,7 @@ impl Reference {
     }
 }
 
-fn prepare(model: &ModelProto, folder: Option<&Path>) -> TractResult<Reference> {
+fn prepare(model: &ModelProto, folder: Option<&Path>) -> TractResult<Tract> {
     let framework = tract_onnx::onnx().with_ignore_value_info(true);
     let folder = folder.and_then(Path::to_str);
     let parsed = framework.parse(model, folder)?.model;
@@ -66,5 +88,5 @@ fn prepare(model: &ModelProto, folder: Option<&Path>) -> TractResult<Reference> 
             Ok((fact.datum_type, shape))
         })
         .collect::<TractResult<_>>()?;
-    Ok(Reference { plan: typed.into_runnable()?, inputs })
+    Ok(Tract { plan: typed.into_runnable()?, inputs })
 }

@@ -10,9 +10,11 @@ pub const TENSOR_BITS: u32 = 62;
 /// Values of a ReLU's output.
 const POSITIVE: Interval = Interval { lo: 0, hi: (1 << VALUE_BITS) - 1 };
 
-/// Quotients that [`IntOp::Div`] gives. They are never negative because validation demands that of the
-/// numerator.
+/// Roots that [`IntOp::Sqrt`] gives, and quotients that [`IntOp::Div`] gives where no numerator is negative.
 pub(crate) const QUOTIENT: Interval = Interval { lo: 0, hi: (1 << (VALUE_BITS - 1)) - 1 };
+
+/// Values of an [`IntOp::Indicator`].
+pub(crate) const BIT: Interval = Interval { lo: 0, hi: 1 };
 
 /// Denominators that [`IntOp::Div`] takes.
 pub const DENOMINATOR: Interval = Interval { lo: 1, hi: (1 << 30) - 1 };
@@ -149,7 +151,16 @@ impl IntOp {
             }
             Self::Div { shift } => {
                 let doubled = input(0).scaled(1i64 << (shift + 1).min(TENSOR_BITS));
-                OpRange { accumulator: doubled.plus(input(1)), output: QUOTIENT }
+                let output = if input(0).lo >= 0 { QUOTIENT } else { Interval::signed(VALUE_BITS) };
+                OpRange { accumulator: doubled.plus(input(1)), output }
+            }
+            Self::Sqrt { shift } => {
+                OpRange { accumulator: input(0).scaled(1i64 << (*shift).min(TENSOR_BITS)), output: QUOTIENT }
+            }
+            Self::Indicator { .. } => OpRange { accumulator: input(0), output: BIT },
+            Self::Select => {
+                let output = input(1).hull(input(2));
+                OpRange { accumulator: output.hull(input(1).plus(input(2).scaled(-1))), output }
             }
             Self::View { sources } => {
                 let mut seen = vec![false; inputs.len()];

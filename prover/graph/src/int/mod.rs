@@ -14,9 +14,9 @@ mod validate;
 
 pub use file::{FORMAT, VERSION};
 pub use interval::{ACCUMULATOR_BITS, DENOMINATOR, OpRange, TENSOR_BITS};
-pub(crate) use interval::{QUOTIENT, one_or_each};
+pub(crate) use interval::{BIT, QUOTIENT, one_or_each};
 pub use linear::{Conv2d, LinearShape};
-pub use op::{INTERPOLATION_POINTS, IntNode, IntOp, Rescale, RescaleKind, SEGMENT_BITS, Source};
+pub use op::{Condition, INTERPOLATION_POINTS, IntNode, IntOp, Rescale, RescaleKind, SEGMENT_BITS, Source};
 pub use packing::{Packing, PackingError, WORD_BITS, Word};
 pub use tensor::{IntTensor, Interval, ScaleExp, TensorId, Visibility};
 
@@ -57,11 +57,14 @@ pub const INTEGER_INPUT_BITS: u32 = 24;
 /// How the values of integer inputs share instance words: the feature ring's storage slot.
 pub const INTEGER_PACKING: Packing = Packing { bits: INTEGER_INPUT_BITS, per_word: 8 };
 
+/// The same for integers beyond 24 bits, which no feature ring holds.
+pub const WIDE_INTEGER_PACKING: Packing = Packing { bits: 32, per_word: 7 };
+
 impl Port {
     /// Whether the port carries exact integers, not rounded reals.
     #[must_use]
     pub fn is_integer(&self, tensor: &IntTensor) -> bool {
-        tensor.exponent == ScaleExp(0) && self.packing.bits == INTEGER_INPUT_BITS
+        tensor.exponent == ScaleExp(0) && self.packing.bits >= INTEGER_INPUT_BITS
     }
 }
 

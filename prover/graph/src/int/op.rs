@@ -36,6 +36,28 @@ impl Rescale {
     pub const EXACT: Self = Self { shift: 0, kind: RescaleKind::Exact };
 }
 
+/// A condition that one value meets or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// It is zero or positive.
+    NonNegative,
+    /// It is zero.
+    Zero,
+}
+
+impl Condition {
+    /// Whether `x` meets the condition.
+    #[must_use]
+    pub fn holds<T: PartialOrd + Default + Copy>(self, x: T) -> bool {
+        let zero = T::default();
+        match self {
+            Self::NonNegative => x >= zero,
+            Self::Zero => x == zero,
+        }
+    }
+}
+
 /// One element of a [`IntOp::View`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -130,12 +152,24 @@ pub enum IntOp {
         rescale: Rescale,
     },
     /// `Y = floor((A * 2^(shift + 1) + B) / (2 * B))`, that is `A * 2^shift / B` rounded half up,
-    /// for `0 <= A`, `0 < B < 2^30`, and `0 <= Y < 2^15`. In a valid graph the ranges say that
-    /// `0 <= A` and `B < 2^30`.
+    /// for `0 < B < 2^30` and `-2^15 <= Y < 2^15`. In a valid graph the ranges say that `B < 2^30`; where
+    /// they say that `0 <= A`, `0 <= Y`.
     Div {
         /// Left shift of the numerator.
         shift: u32,
     },
+    /// `Y = floor(sqrt(A * 2^shift))` for `0 <= A`, and `Y < 2^15`.
+    Sqrt {
+        /// Left shift of the radicand.
+        shift: u32,
+    },
+    /// 1 where the condition holds for `A`, 0 elsewhere. In a valid graph the range says that `|A| < 2^16`.
+    Indicator {
+        /// The condition.
+        condition: Condition,
+    },
+    /// `Y = A * B + (1 - A) * C`. In a valid graph the range says that `A` is 0 or 1.
+    Select,
     /// `Y[i]` is an element of an input, or a constant: reshape, transpose, slice, concatenation,
     /// padding and broadcast. Costs nothing in the circuit.
     View {

@@ -1,6 +1,6 @@
 use super::{
-    ACCUMULATOR_BITS, DENOMINATOR, INTERPOLATION_POINTS, IntGraph, IntNode, IntOp, Interval, LinearShape, MAX_SHIFT,
-    Packing, Rescale, RescaleKind, Source, TENSOR_BITS, TensorId, VALUE_BITS, WORD_BITS,
+    ACCUMULATOR_BITS, BIT, DENOMINATOR, INTERPOLATION_POINTS, IntGraph, IntNode, IntOp, Interval, LinearShape,
+    MAX_SHIFT, Packing, Rescale, RescaleKind, Source, TENSOR_BITS, TensorId, VALUE_BITS, WORD_BITS,
 };
 use crate::GraphError;
 
@@ -209,15 +209,35 @@ impl IntGraph {
             IntOp::Div { shift } => {
                 arity(2)?;
                 ensure(*shift <= MAX_DIV_SHIFT, || format!("its shift {shift} exceeds {MAX_DIV_SHIFT}"))?;
-                // The circuit bounds neither: a quotient of a positive denominator is not negative
-                // because no numerator is.
-                let [num, den] = [0, 1].map(|i| self.tensor(node.inputs[i]).range);
-                ensure(num.lo >= 0, || format!("its numerator can be {}, and must not be negative", num.lo))?;
+                // The circuit does not bound it.
+                let den = self.tensor(node.inputs[1]).range;
                 ensure(den.hi <= DENOMINATOR.hi, || {
                     format!("its denominator can be {}, the limit is {}", den.hi, DENOMINATOR.hi)
                 })?;
                 same("its numerator", len(0), out)?;
                 same("its denominator", len(1), out)
+            }
+            IntOp::Sqrt { shift } => {
+                arity(1)?;
+                ensure(*shift <= MAX_DIV_SHIFT, || format!("its shift {shift} exceeds {MAX_DIV_SHIFT}"))?;
+                same("its radicand", len(0), out)
+            }
+            IntOp::Indicator { .. } => {
+                arity(1)?;
+                let range = self.tensor(node.inputs[0]).range;
+                ensure(range.max_abs() < 1 << VALUE_BITS, || {
+                    format!("it tests values up to {}, the limit is 2^{VALUE_BITS}", range.max_abs())
+                })?;
+                same("its input", len(0), out)
+            }
+            IntOp::Select => {
+                arity(3)?;
+                // A condition that is no bit would mix the two.
+                let range = self.tensor(node.inputs[0]).range;
+                ensure(range.within(BIT), || format!("its condition can be {} or {}", range.lo, range.hi))?;
+                same("its condition", len(0), out)?;
+                same("its first input", len(1), out)?;
+                same("its second input", len(2), out)
             }
             IntOp::View { sources } => {
                 same("its list of sources", sources.len(), out)?;

@@ -3,7 +3,7 @@
 use super::{Lowering, Node, elementwise::pair};
 use crate::{
     GraphError,
-    float::{Builder, Function, Value, indices},
+    float::{Builder, Function, Quotient, Value, indices},
 };
 
 pub(super) fn find(operator: &str) -> Option<Lowering> {
@@ -124,7 +124,7 @@ fn softmax(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result
     let exp = b.function(&below, Function::Exp)?;
     let total = b.sum(&exp, n, 1.0, vec![rows, 1])?;
     let total = b.expand(&total, &[rows, n])?;
-    let out = b.div(&exp, &total)?.reshaped(moved.shape);
+    let out = b.div(&exp, &total, Quotient::Share)?.reshaped(moved.shape);
     let mut inverse = vec![0; rank];
     for (at, axis) in perm.iter().enumerate() {
         inverse[*axis] = at;

@@ -13,7 +13,7 @@ pub(super) fn find(operator: &str) -> Option<Lowering> {
         "Mul" => mul,
         "Div" => div,
         "Neg" => |b, n, i| one(b, n, i, |b, x| b.affine(x, vec![-1.0], vec![0.0])),
-        "Abs" => |b, n, i| one(b, n, i, abs),
+        "Abs" => |b, n, i| one(b, n, i, Builder::absolute),
         "Pow" => pow,
         "Sqrt" => |b, n, i| one(b, n, i, |b, x| b.function(x, Function::Sqrt)),
         "Reciprocal" => |b, n, i| one(b, n, i, |b, x| b.function(x, Function::Reciprocal)),
@@ -90,12 +90,6 @@ fn div(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec
 
 fn integer_division(node: &Node<'_>) -> GraphError {
     node.unsupported("division of computed integers rounds towards zero", "cast to float before dividing")
-}
-
-fn abs(b: &mut Builder, x: &Value) -> Result<Value, GraphError> {
-    let positive = b.relu(x, 1.0, 0.0)?;
-    let negative = b.relu(x, -1.0, 0.0)?;
-    b.add((1.0, &positive), (1.0, &negative))
 }
 
 /// Powers with a small whole exponent, and the square root.

@@ -1,6 +1,7 @@
 //! Lowering of ONNX operators to the float graph, one file a family.
 
 mod activation;
+mod compare;
 mod conv;
 mod conv_transpose;
 mod elementwise;
@@ -14,7 +15,7 @@ pub(crate) mod tensor;
 
 use std::path::Path;
 
-use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto};
+use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
 use crate::{
     GraphError,
@@ -24,10 +25,17 @@ use crate::{
 /// Lowers one node: inputs in order, absent ones as `None`; outputs in order.
 pub(crate) type Lowering = fn(&mut Builder, &Node<'_>, &[Option<Value>]) -> Result<Vec<Value>, GraphError>;
 
-/// The lowering of an operator of the default domain.
-pub(crate) fn lowering(operator: &str) -> Option<Lowering> {
+/// Domain of classical machine learning.
+pub(crate) const ML: &str = "ai.onnx.ml";
+
+/// The lowering of an operator; the default domain's name is empty.
+pub(crate) fn lowering(domain: &str, operator: &str) -> Option<Lowering> {
+    if !domain.is_empty() {
+        return None;
+    }
     [
         activation::find,
+        compare::find,
         conv::find,
         conv_transpose::find,
         elementwise::find,
@@ -108,12 +116,22 @@ impl<'a> Node<'a> {
     /// Elements of input number `i`, which must be known while compiling.
     pub(crate) fn known<'v>(&self, inputs: &'v [Option<Value>], i: usize, role: &str) -> Result<&'v [f64], GraphError> {
         let value = self.required(inputs, i)?;
-        value.known().ok_or_else(|| {
-            self.unsupported(
-                format!("its {role} `{}` is computed from the model's inputs", value.name),
-                "make it a constant",
-            )
-        })
+        value.known().ok_or_else(|| self.not_known(value, role))
+    }
+
+    /// The error for a value that has to be known while compiling.
+    pub(crate) fn not_known(&self, value: &Value, role: &str) -> GraphError {
+        GraphError::NeedsConstant {
+            node: self.name.to_owned(),
+            operator: self.proto.op_type.clone(),
+            role: role.into(),
+            value: value.name.as_str().into(),
+            inputs: Box::default(),
+        }
+    }
+
+    pub(crate) fn graph(&self, name: &str) -> Option<&'a GraphProto> {
+        self.attribute(name).and_then(|a| a.g.as_ref())
     }
 
     /// Integers from an attribute of old operator sets or an input of new ones.

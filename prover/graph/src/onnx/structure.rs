@@ -13,6 +13,8 @@ pub(super) fn find(operator: &str) -> Option<Lowering> {
         "Constant" => constant,
         "ConstantOfShape" => constant_of_shape,
         "Cast" => cast,
+        "CastLike" => cast_like,
+        "Size" => size,
         "Shape" => shape,
         "Range" => range,
         _ => return None,
@@ -68,22 +70,35 @@ fn constant_of_shape(_: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>])
     Ok(vec![Value::constant(vec![fill; len], shape, element)])
 }
 
-/// Between floating-point types, from integers to either; a computed real has no exact integer.
-fn cast(_: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
+fn cast(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
     let x = node.required(inputs, 0)?;
     let to = node.int("to").ok_or_else(|| node.malformed("it has no target type"))?;
-    let to = tensor::element(node.name, i32::try_from(to).unwrap_or(0))?;
-    if x.element == to || to == Element::Real {
-        return Ok(vec![x.with_element(to)]);
-    }
-    let Some(known) = x.known() else {
-        return Err(node.unsupported(
-            "it rounds a computed real to an integer",
-            "keep the value a float, or make the model's input an integer",
-        ));
+    Ok(vec![converted(b, node, x, i32::try_from(to).unwrap_or(0))?])
+}
+
+fn cast_like(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
+    let (x, like) = (node.required(inputs, 0)?, node.required(inputs, 1)?);
+    Ok(vec![converted(b, node, x, like.data_type)?])
+}
+
+/// A value in another element type. Floating-point types are all real numbers here; reals become integers by
+/// dropping their fraction, and booleans by not being zero. Integers that their type cannot hold are not wrapped
+/// around: no such value has a proof that would be believed.
+pub(super) fn converted(b: &mut Builder, node: &Node<'_>, x: &Value, to: i32) -> Result<Value, GraphError> {
+    let element = tensor::element(node.name, to)?;
+    let out = if tensor::is_bool(to) && !tensor::is_bool(x.data_type) {
+        b.truth(x)?
+    } else if element == Element::Integer {
+        b.truncate(x)?
+    } else {
+        x.with_element(element)
     };
-    let data = known.iter().map(|v| v.trunc()).collect();
-    Ok(vec![Value::constant(data, x.shape.clone(), Element::Integer)])
+    Ok(out.with_data_type(to))
+}
+
+fn size(_: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
+    let len = node.required(inputs, 0)?.len() as f64;
+    Ok(vec![Value::constant(vec![len], vec![], Element::Integer)])
 }
 
 fn shape(_: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {

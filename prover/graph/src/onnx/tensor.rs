@@ -32,6 +32,11 @@ pub(crate) fn element(tensor: &str, data_type: i32) -> Result<Element, GraphErro
     }
 }
 
+/// Whether elements are booleans.
+pub(crate) fn is_bool(data_type: i32) -> bool {
+    data_type == DataType::Bool as i32
+}
+
 /// Reads an initializer or a constant; its values are finite.
 pub(crate) fn load(proto: &TensorProto, folder: Option<&Path>) -> Result<Value, GraphError> {
     let name = if proto.name.is_empty() { "constant" } else { &proto.name };
@@ -61,10 +66,14 @@ pub(crate) fn load(proto: &TensorProto, folder: Option<&Path>) -> Result<Value, 
             values.len()
         )));
     }
+    // Minus infinity is what masks are made of; a weight is refused where it becomes one.
+    let values: Vec<f64> =
+        values.into_iter().map(|v| if v == f64::NEG_INFINITY { f64::from(f32::MIN) } else { v }).collect();
     if let Some((index, value)) = values.iter().enumerate().find(|(_, v)| !v.is_finite()) {
         return Err(GraphError::NotFiniteWeight { tensor: name.to_owned(), index, value: value.to_string() });
     }
-    Ok(Value { name: proto.name.clone(), ..Value::constant(values, shape, element) })
+    let value = Value::constant(values, shape, element).with_data_type(proto.data_type);
+    Ok(Value { name: proto.name.clone(), ..value })
 }
 
 /// Elements kept in the fields of their type.

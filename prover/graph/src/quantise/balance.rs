@@ -88,7 +88,7 @@ fn collect(
             true
         }
         // These are members of the tensor's class, and visited as such.
-        FloatOp::View { .. } | FloatOp::Max { .. } => true,
+        FloatOp::View { .. } | FloatOp::Max { .. } | FloatOp::Select => true,
         FloatOp::Sum { group: n, c } => {
             let power = super::power_of_two(*c);
             power.is_some_and(|power| {

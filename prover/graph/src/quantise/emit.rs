@@ -1,15 +1,15 @@
 use super::{
     QuantiseOptions, power_of_two,
-    scale::{QUOTIENT_EXPONENT, Scales, fitting, scales},
+    scale::{Scales, fitting, scales},
     table::{TABLE_SHIFT, table},
 };
 use crate::{
     GraphError,
     calibrate::Ranges,
-    float::{Activation, Element, FloatGraph, FloatId, FloatNode, FloatOp, FloatSource},
+    float::{Activation, Element, FloatGraph, FloatId, FloatNode, FloatOp, FloatSource, Quotient},
     int::{
-        INTEGER_INPUT_BITS, INTEGER_PACKING, IntGraph, IntNode, IntOp, IntTensor, Interval, MAX_SHIFT, Packing, Param,
-        Port, Rescale, RescaleKind, ScaleExp, Source, TensorId, VALUE_BITS,
+        Condition, DENOMINATOR, INTEGER_PACKING, IntGraph, IntNode, IntOp, IntTensor, Interval, MAX_SHIFT, Packing,
+        Param, Port, Rescale, RescaleKind, ScaleExp, Source, TensorId, VALUE_BITS, WIDE_INTEGER_PACKING,
     },
 };
 
@@ -18,6 +18,9 @@ const WEIGHT_BITS: u32 = 30;
 
 /// Bits that an exact value of a real tensor stays under.
 const EXACT_BITS: u32 = 30;
+
+/// Bits that an exact product of integers stays under.
+const PRODUCT_BITS: u32 = 40;
 
 /// Largest power of two between the scales of two tensors that are summed exactly.
 const EXACT_LEVELS: i32 = 10;
@@ -79,15 +82,15 @@ impl Emitter<'_> {
             Element::Real => (self.scales.exponents[id.0], Packing::dense(VALUE_BITS)),
             Element::Integer => {
                 let range = self.ranges.tensor(id);
-                let bound = f64::from(INTEGER_INPUT_BITS - 1).exp2();
-                if let Some(value) = [range.lo, range.hi].into_iter().find(|v| *v < -bound || *v >= bound) {
-                    return Err(GraphError::IntegerInputRange {
-                        input: t.name.clone(),
-                        value,
-                        bits: INTEGER_INPUT_BITS,
-                    });
+                let beyond = |packing: Packing| {
+                    let bound = f64::from(packing.bits - 1).exp2();
+                    [range.lo, range.hi].into_iter().find(|v| *v < -bound || *v >= bound)
+                };
+                let (input, bits) = (t.name.clone(), WIDE_INTEGER_PACKING.bits);
+                if let Some(value) = beyond(WIDE_INTEGER_PACKING) {
+                    return Err(GraphError::IntegerInputRange { input, value, bits });
                 }
-                (0, INTEGER_PACKING)
+                (0, if beyond(INTEGER_PACKING).is_some() { WIDE_INTEGER_PACKING } else { INTEGER_PACKING })
             }
         };
         let tensor = self.tensor(t.name.clone(), t.shape.clone(), exponent, Interval::signed(packing.bits));
@@ -179,14 +182,14 @@ impl Emitter<'_> {
                 };
                 Ok(self.push(node, None, Draft { op, inputs: vec![a], exponent }))
             }
-            (FloatOp::Div, [a, b]) => {
-                let a = self.narrow(node, 0, *a, Narrow::Spread)?;
-                let shift = QUOTIENT_EXPONENT - self.exponent(a) + self.exponent(*b);
-                let shift = u32::try_from(shift).map_err(|_| {
-                    self.refused(node, "its operands' scales are too far apart; calibrate on more samples")
-                })?;
-                let op = IntOp::Div { shift };
-                Ok(self.push(node, None, Draft { op, inputs: vec![a, *b], exponent: QUOTIENT_EXPONENT }))
+            (FloatOp::Div { quotient }, [a, b]) => self.quotient(node, *quotient, [*a, *b]),
+            (FloatOp::Sqrt, [a]) => self.root(node, *a),
+            (FloatOp::Floor, [a]) => self.floor(node, *a),
+            (FloatOp::Indicator { condition }, [a]) => self.indicator(node, *condition, *a),
+            (FloatOp::Select, [c, a, b]) => {
+                let (exponent, values) = self.aligned(node, &[*a, *b])?;
+                let draft = Draft { op: IntOp::Select, inputs: vec![*c, values[0], values[1]], exponent };
+                Ok(self.push(node, None, draft))
             }
             (FloatOp::View { sources }, inputs) => self.view(node, sources, inputs),
             _ => Err(self.refused(node, format!("it reads {} tensors", inputs.len()))),
@@ -336,7 +339,8 @@ impl Emitter<'_> {
     fn mul(&mut self, node: &FloatNode, c: f64, inputs: [TensorId; 2]) -> Result<TensorId, GraphError> {
         if self.graph.tensor(node.output).element == Element::Integer {
             let op = IntOp::Mul { c: c as i64, rescale: Rescale::EXACT };
-            return Ok(self.push(node, None, Draft { op, inputs: inputs.to_vec(), exponent: 0 }));
+            let inputs = self.multiplicands(node, inputs, |ranges| op.range(&ranges, &[]).output)?;
+            return Ok(self.push(node, None, Draft { op, inputs, exponent: 0 }));
         }
         let power =
             power_of_two(c).ok_or_else(|| self.refused(node, format!("its coefficient {c} is no power of two")))?;
@@ -414,6 +418,11 @@ impl Emitter<'_> {
         [rows, inner, cols]: [usize; 3],
         inputs: [TensorId; 2],
     ) -> Result<TensorId, GraphError> {
+        if self.graph.tensor(node.output).element == Element::Integer {
+            let op = IntOp::MatMul { rows, inner, cols, rescale: Rescale::EXACT };
+            let inputs = self.multiplicands(node, inputs, |ranges| op.range(&ranges, &[]).output)?;
+            return Ok(self.push(node, None, Draft { op, inputs, exponent: 0 }));
+        }
         let mut a = self.narrow(node, 0, inputs[0], Narrow::Spread)?;
         let mut b = self.narrow(node, 1, inputs[1], Narrow::Spread)?;
         let natural = |e: &Self, a, b| e.exponent(a) + e.exponent(b);
@@ -429,15 +438,7 @@ impl Emitter<'_> {
     }
 
     fn view(&mut self, node: &FloatNode, sources: &[FloatSource], inputs: &[TensorId]) -> Result<TensorId, GraphError> {
-        let exponents: Vec<i32> = inputs.iter().map(|id| self.exponent(*id)).collect();
-        let mut exponent = exponents.iter().copied().min().unwrap_or(self.scales.exponents[node.output.0]);
-        let mut joined = inputs.to_vec();
-        if exponents.iter().any(|e| *e != exponent) {
-            exponent = exponent.min(self.scales.exponents[node.output.0]);
-            for (i, id) in joined.iter_mut().enumerate() {
-                *id = self.coarser(node, *id, exponents[i] - exponent)?;
-            }
-        }
+        let (exponent, joined) = self.aligned(node, inputs)?;
         let sources = sources
             .iter()
             .map(|s| match s {
@@ -446,6 +447,29 @@ impl Emitter<'_> {
             })
             .collect::<Result<Vec<_>, GraphError>>()?;
         Ok(self.push(node, None, Draft { op: IntOp::View { sources }, inputs: joined, exponent }))
+    }
+
+    /// Tensors at one exponent: the finest at which none needs more than [`EXACT_BITS`] bits, and no finer than
+    /// the node's output wants.
+    fn aligned(&mut self, node: &FloatNode, inputs: &[TensorId]) -> Result<(i32, Vec<TensorId>), GraphError> {
+        let desired = self.scales.exponents[node.output.0];
+        let exponents: Vec<i32> = inputs.iter().map(|id| self.exponent(*id)).collect();
+        let Some(finest) = exponents.iter().copied().max() else { return Ok((desired, Vec::new())) };
+        if exponents.iter().all(|e| *e == finest) {
+            return Ok((finest, inputs.to_vec()));
+        }
+        let room =
+            |id: &TensorId| self.exponent(*id) + (EXACT_BITS - self.range(*id).signed_bits().min(EXACT_BITS)) as i32;
+        let exponent = inputs.iter().map(room).fold(finest.min(desired), i32::min);
+        let mut aligned = Vec::with_capacity(inputs.len());
+        for (id, from) in inputs.iter().zip(exponents) {
+            aligned.push(match from - exponent {
+                0 => *id,
+                levels if levels > 0 => self.coarser(node, *id, levels)?,
+                levels => self.finer(node, *id, levels.unsigned_abs()),
+            });
+        }
+        Ok((exponent, aligned))
     }
 
     /// Input number `i` of a node as a tensor of 16 bits.
@@ -463,6 +487,13 @@ impl Emitter<'_> {
         self.coarser(node, id, self.exponent(id) - exponent)
     }
 
+    /// The tensor at an exponent higher by `levels`, exactly.
+    fn finer(&mut self, node: &FloatNode, id: TensorId, levels: u32) -> TensorId {
+        let op = IntOp::Affine { scale: vec![1i64 << levels], offset: vec![0], rescale: Rescale::EXACT };
+        let exponent = self.exponent(id) + levels as i32;
+        self.push(node, Some("finer"), Draft { op, inputs: vec![id], exponent })
+    }
+
     /// The tensor at an exponent lower by `levels`, as signed 16-bit values.
     fn coarser(&mut self, node: &FloatNode, id: TensorId, levels: i32) -> Result<TensorId, GraphError> {
         if levels == 0 && self.range(id).within(Interval::signed(VALUE_BITS)) {
@@ -476,6 +507,127 @@ impl Emitter<'_> {
         let op = IntOp::Affine { scale: vec![1i64 << (shift - step)], offset: vec![0], rescale };
         let exponent = self.exponent(id) - levels;
         Ok(self.push(node, Some("narrow"), Draft { op, inputs: vec![id], exponent }))
+    }
+
+    /// Two integer operands; where their product could be too wide, as values of 16 bits.
+    fn multiplicands(
+        &mut self,
+        node: &FloatNode,
+        inputs: [TensorId; 2],
+        product: impl Fn([Interval; 2]) -> Interval,
+    ) -> Result<Vec<TensorId>, GraphError> {
+        if product(inputs.map(|id| self.range(id))).signed_bits() <= PRODUCT_BITS {
+            return Ok(inputs.to_vec());
+        }
+        inputs.iter().enumerate().map(|(i, id)| self.narrow(node, i, *id, Narrow::Signed)).collect()
+    }
+
+    /// A quotient. Numerator and denominator are scaled so that its shift is no negative one.
+    fn quotient(
+        &mut self,
+        node: &FloatNode,
+        quotient: Quotient,
+        [mut a, mut b]: [TensorId; 2],
+    ) -> Result<TensorId, GraphError> {
+        let mut exponent = self.scales.exponents[node.output.0];
+        if quotient == Quotient::Integer {
+            // Exact operands at one exponent: anything else would round twice.
+            exponent = 0;
+            let levels = self.exponent(a) - self.exponent(b);
+            if levels > 0 {
+                b = self.finer(node, b, levels.unsigned_abs().min(MAX_SHIFT));
+            }
+        } else {
+            a = self.narrow(node, 0, a, Narrow::Spread)?;
+        }
+        if self.range(b).hi > DENOMINATOR.hi {
+            b = self.narrow(node, 1, b, Narrow::Spread)?;
+        }
+        let shift = exponent - self.exponent(a) + self.exponent(b);
+        if shift < 0 {
+            a = self.coarser(node, a, -shift)?;
+        }
+        let op = IntOp::Div { shift: shift.max(0).unsigned_abs() };
+        Ok(self.push(node, None, Draft { op, inputs: vec![a, b], exponent }))
+    }
+
+    fn root(&mut self, node: &FloatNode, a: TensorId) -> Result<TensorId, GraphError> {
+        let mut a = self.narrow(node, 0, a, Narrow::Spread)?;
+        let exponent = self.scales.exponents[node.output.0];
+        let shift = 2 * exponent - self.exponent(a);
+        if shift < 0 {
+            a = self.coarser(node, a, -shift)?;
+        }
+        let op = IntOp::Sqrt { shift: shift.max(0).unsigned_abs() };
+        Ok(self.push(node, None, Draft { op, inputs: vec![a], exponent }))
+    }
+
+    /// `floor(q / 2^e) = floor((q - 2^(e-1) + 2^(e-1)) / 2^e)`: a shift that rounds half up, of a value moved by half.
+    fn floor(&mut self, node: &FloatNode, mut a: TensorId) -> Result<TensorId, GraphError> {
+        let mut exponent = self.exponent(a);
+        if exponent > MAX_SHIFT as i32 && self.range(a).max_abs() < 1i128 << exponent.min(100) {
+            // Less than 1 in magnitude: -1 below zero, 0 from there on.
+            let sign = self.test(node, Some("sign"), Condition::NonNegative, a)?;
+            let op = IntOp::Affine { scale: vec![1], offset: vec![-1], rescale: Rescale::EXACT };
+            return Ok(self.push(node, None, Draft { op, inputs: vec![sign], exponent: 0 }));
+        }
+        if exponent > MAX_SHIFT as i32 {
+            a = self.coarser(node, a, exponent - MAX_SHIFT as i32)?;
+            exponent = MAX_SHIFT as i32;
+        }
+        let op = match u32::try_from(exponent) {
+            Ok(0) => {
+                let sources = (0..self.graph.tensor(node.output).len()).map(|i| Source::Element(0, i as u32)).collect();
+                IntOp::View { sources }
+            }
+            Ok(shift) => {
+                let rescale = Rescale { shift, kind: RescaleKind::Signed };
+                IntOp::Affine { scale: vec![1], offset: vec![-(1i64 << (shift - 1))], rescale }
+            }
+            Err(_) => {
+                let scale = vec![1i64 << exponent.unsigned_abs().min(EXACT_BITS)];
+                IntOp::Affine { scale, offset: vec![0], rescale: Rescale::EXACT }
+            }
+        };
+        Ok(self.push(node, None, Draft { op, inputs: vec![a], exponent: 0 }))
+    }
+
+    fn indicator(&mut self, node: &FloatNode, condition: Condition, a: TensorId) -> Result<TensorId, GraphError> {
+        let wide = self.range(a).max_abs() >= 1 << VALUE_BITS;
+        if condition == Condition::Zero && wide {
+            // Zero is what has either sign.
+            let op = IntOp::Affine { scale: vec![-1], offset: vec![0], rescale: Rescale::EXACT };
+            let exponent = self.exponent(a);
+            let negative = self.push(node, Some("negative"), Draft { op, inputs: vec![a], exponent });
+            let least = self.test(node, Some("sign"), Condition::NonNegative, a)?;
+            let most = self.test(node, Some("sign"), Condition::NonNegative, negative)?;
+            let op = IntOp::Mul { c: 1, rescale: Rescale::EXACT };
+            return Ok(self.push(node, None, Draft { op, inputs: vec![least, most], exponent: 0 }));
+        }
+        self.test(node, None, condition, a)
+    }
+
+    /// A condition of a value of at most 32 bits: what is dropped below keeps the sign.
+    fn test(
+        &mut self,
+        node: &FloatNode,
+        role: Option<&str>,
+        condition: Condition,
+        mut a: TensorId,
+    ) -> Result<TensorId, GraphError> {
+        if self.range(a).max_abs() >= 1 << VALUE_BITS {
+            let bound = Interval::signed(VALUE_BITS + MAX_SHIFT);
+            if !self.range(a).within(bound) {
+                // Of more than 32 bits interval analysis knows; the calibrated values may have fewer.
+                a = self.narrow(node, 0, a, Narrow::Signed)?;
+            } else {
+                let rescale = Rescale { shift: MAX_SHIFT, kind: RescaleKind::Signed };
+                let op = IntOp::Affine { scale: vec![1], offset: vec![-(1i64 << (MAX_SHIFT - 1))], rescale };
+                let exponent = self.exponent(a) - MAX_SHIFT as i32;
+                a = self.push(node, Some("high"), Draft { op, inputs: vec![a], exponent });
+            }
+        }
+        Ok(self.push(node, role, Draft { op: IntOp::Indicator { condition }, inputs: vec![a], exponent: 0 }))
     }
 }
 

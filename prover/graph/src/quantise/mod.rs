@@ -6,6 +6,7 @@
 
 mod balance;
 mod emit;
+mod mask;
 mod prepare;
 mod scale;
 mod table;
@@ -47,7 +48,8 @@ pub fn quantise(graph: &FloatGraph, ranges: &Ranges, options: &QuantiseOptions) 
             reason: format!("a head-room of {} is no factor of at least 1", options.headroom),
         });
     }
-    let (graph, ranges) = prepare::clamp_functions(graph, ranges, options.headroom);
+    let (graph, ranges) = mask::lower(graph, ranges);
+    let (graph, ranges) = prepare::clamp_functions(&graph, &ranges, options.headroom);
     let (graph, ranges) = prepare::fuse_clamps(graph, ranges);
     let (graph, ranges) = prepare::centre_functions(&graph, &ranges, options.headroom);
     let quantised = emit::emit(&graph, &ranges, options)?;

@@ -14,6 +14,9 @@ fn saturation(function: Function) -> Option<f64> {
     }
 }
 
+/// How far below zero an exponential is nothing beside 1; a little less than a power of two.
+const VANISHING: f64 = 15.99;
+
 /// Clamps the inputs of saturating functions that reach far into the constant part, so that the
 /// table's points lie where the function moves: `x` becomes
 /// `B - relu(2 B - relu(x + B))`, whose inner ReLU joins the operation that computes `x`.
@@ -29,6 +32,15 @@ pub(super) fn clamp_functions(graph: &FloatGraph, ranges: &Ranges, headroom: f64
             let mut clamp = Clamp { graph: &mut out, ranges: &mut observed, headroom, bound };
             node.inputs = vec![clamp.insert(&node.name, *read)];
         }
+        if let (FloatOp::Function { function: Function::Exp, centre }, [read]) = (&mut node.op, &node.inputs[..])
+            && ranges.tensor(*read).hi <= 0.0
+            && ranges.tensor(*read).lo * headroom < -VANISHING
+        {
+            // What is further below adds nothing to a softmax's sum: `x` becomes `relu(x + 16) - 16`.
+            let mut clamp = Clamp { graph: &mut out, ranges: &mut observed, headroom, bound: VANISHING };
+            *centre = VANISHING;
+            node.inputs = vec![clamp.below(&node.name, *read)];
+        }
         out.nodes.push(node);
         observed.before_activation.push(ranges.before_activation[at]);
     }
@@ -43,6 +55,12 @@ struct Clamp<'a> {
 }
 
 impl Clamp<'_> {
+    /// `relu(x + bound)` of an `x` that is not positive.
+    fn below(&mut self, node: &str, read: FloatId) -> FloatId {
+        let lo = self.ranges.tensor(read).lo * self.headroom + self.bound;
+        self.map(node, read, (1.0, self.bound), (lo, self.bound, Activation::Relu))
+    }
+
     /// The three maps; returns the clamped tensor.
     fn insert(&mut self, node: &str, read: FloatId) -> FloatId {
         let (bound, range) = (self.bound, self.ranges.tensor(read));
@@ -70,7 +88,7 @@ impl Clamp<'_> {
         self.graph.nodes.push(FloatNode { name, op, activation, inputs: vec![read], output });
         let range = |lo: f64, hi: f64| {
             let (lo, hi) = (lo / self.headroom, hi / self.headroom);
-            Range { lo, hi, mean_square: lo.abs().max(hi.abs()).powi(2) }
+            Range::between(lo, hi)
         };
         self.ranges.before_activation.push(range(lo, hi));
         self.ranges.tensors.push(range(activation.apply(lo), activation.apply(hi)));
@@ -150,7 +168,7 @@ pub(super) fn centre_functions(graph: &FloatGraph, ranges: &Ranges, headroom: f6
         graph.tensors[read.0].name.push_str("/centred");
         // Head-room is inside the bounds already.
         let (lo, hi) = ((lo + shift) / headroom, (hi + shift) / headroom);
-        let centred = Range { lo, hi, mean_square: lo * lo };
+        let centred = Range::between(lo, hi);
         ranges.tensors[read.0] = centred;
         ranges.before_activation[before] = centred;
     }

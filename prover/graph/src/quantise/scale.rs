@@ -1,7 +1,7 @@
 use super::balance;
 use crate::{
     calibrate::Ranges,
-    float::{Activation, Element, FloatGraph, FloatOp},
+    float::{Activation, Element, FloatGraph, FloatOp, Quotient},
     int::VALUE_BITS,
 };
 
@@ -11,8 +11,8 @@ const ZERO_EXPONENT: i32 = 15;
 /// Largest exponent: values below `2^-40` are treated as noise.
 const MAX_EXPONENT: i32 = 40;
 
-/// Exponent of quotients, which are at most 1.
-pub(super) const QUOTIENT_EXPONENT: i32 = 14;
+/// Exponent of shares, which are at most 1.
+const SHARE_EXPONENT: i32 = 14;
 
 /// What the quantiser knows of each tensor of the float graph before it emits any operation.
 #[derive(Debug)]
@@ -42,11 +42,15 @@ pub(super) fn scales(graph: &FloatGraph, ranges: &Ranges, headroom: f64) -> Scal
         (0..graph.tensors.len()).map(|t| fitting(ranges.tensors[t].max_abs() * headroom, VALUE_BITS - 1)).collect();
     for (i, node) in graph.nodes.iter().enumerate() {
         let t = node.output.0;
-        let before = ranges.before_activation[i].max_abs() * headroom;
+        let before = ranges.before_activation[i];
+        let reach = before.max_abs() * headroom;
         exponents[t] = match (&node.op, node.activation) {
-            (FloatOp::Div, _) => QUOTIENT_EXPONENT,
-            (_, Activation::Relu) if signed[t] => fitting(before, VALUE_BITS - 1),
-            (_, Activation::Relu) => fitting(before, VALUE_BITS),
+            (FloatOp::Div { quotient: Quotient::Share }, _) => SHARE_EXPONENT,
+            // The rescale takes 16 bits of either sign, the function behind it fifteen of what is left.
+            (_, Activation::Relu) if signed[t] => {
+                fitting(before.hi.max(0.0) * headroom, VALUE_BITS - 1).min(fitting(reach, VALUE_BITS))
+            }
+            (_, Activation::Relu) => fitting(reach, VALUE_BITS),
             (_, Activation::None) => exponents[t],
         };
     }
@@ -66,28 +70,38 @@ fn tie(graph: &FloatGraph, exponents: &mut [i32]) -> Vec<usize> {
         t
     }
     for node in &graph.nodes {
-        if matches!(node.op, FloatOp::View { .. } | FloatOp::Max { .. }) {
-            for id in &node.inputs {
+        if joins(&node.op) {
+            // What a selection chooses by is no value that it passes on.
+            let passed = if matches!(node.op, FloatOp::Select) { &node.inputs[1..] } else { &node.inputs[..] };
+            for id in passed {
                 let (a, b) = (root(&class, id.0), root(&class, node.output.0));
                 class[a] = b;
             }
         }
     }
-    // Inputs of the model and quotients have their own scale whatever they are joined with.
+    // Inputs of the model and shares have their own scale whatever they are joined with, and integers have none.
     let mut least = vec![i32::MAX; exponents.len()];
-    let rescaled =
-        graph.nodes.iter().filter(|n| !matches!(n.op, FloatOp::View { .. } | FloatOp::Max { .. } | FloatOp::Div));
+    let share = |op: &FloatOp| matches!(op, FloatOp::Div { quotient: Quotient::Share });
+    let rescaled = graph
+        .nodes
+        .iter()
+        .filter(|n| !joins(&n.op) && !share(&n.op) && graph.tensor(n.output).element == Element::Real);
     for node in rescaled {
         let class = root(&class, node.output.0);
         least[class] = least[class].min(exponents[node.output.0]);
     }
     for node in &graph.nodes {
         let class = root(&class, node.output.0);
-        if least[class] != i32::MAX && !matches!(node.op, FloatOp::Div) {
+        if least[class] != i32::MAX && !share(&node.op) {
             exponents[node.output.0] = least[class];
         }
     }
     (0..class.len()).map(|t| root(&class, t)).collect()
+}
+
+/// Whether an operation passes values on as they are.
+fn joins(op: &FloatOp) -> bool {
+    matches!(op, FloatOp::View { .. } | FloatOp::Max { .. } | FloatOp::Select)
 }
 
 /// Tensors that a function reads, whose values must be signed 16-bit integers.
@@ -96,7 +110,7 @@ fn required_signed(graph: &FloatGraph) -> Vec<bool> {
     for node in graph.nodes.iter().rev() {
         let needs = match node.op {
             FloatOp::Function { .. } => true,
-            FloatOp::View { .. } | FloatOp::Max { .. } => signed[node.output.0],
+            FloatOp::View { .. } | FloatOp::Max { .. } | FloatOp::Select => signed[node.output.0],
             _ => false,
         };
         if needs {
@@ -117,9 +131,14 @@ fn wide(graph: &FloatGraph) -> Vec<bool> {
             wide[id.0] &= match node.op {
                 FloatOp::Linear { .. } | FloatOp::Affine { .. } => true,
                 FloatOp::Sum { .. } | FloatOp::Add { .. } => true,
-                FloatOp::Div => i == 1,
-                FloatOp::View { .. } => wide[node.output.0],
-                FloatOp::Max { .. } | FloatOp::Function { .. } | FloatOp::Mul { .. } | FloatOp::MatMul { .. } => false,
+                FloatOp::Floor | FloatOp::Indicator { .. } => true,
+                FloatOp::Div { .. } => i == 1,
+                FloatOp::View { .. } | FloatOp::Select => wide[node.output.0],
+                FloatOp::Max { .. }
+                | FloatOp::Function { .. }
+                | FloatOp::Sqrt
+                | FloatOp::Mul { .. }
+                | FloatOp::MatMul { .. } => false,
             };
         }
     }

@@ -1,0 +1,223 @@
+//! What operators have in common, as programs over the graph's operations.
+
+use super::{Builder, Element, FloatOp, FloatSource, Quotient, Value, indices};
+use crate::{GraphError, int::Condition};
+
+impl Builder {
+    /// 1 where the condition holds.
+    pub(crate) fn indicator(&mut self, x: &Value, condition: Condition) -> Result<Value, GraphError> {
+        let out = self.emit(FloatOp::Indicator { condition }, &[x], x.shape.clone())?;
+        Ok(out.bit())
+    }
+
+    /// 1 where a value is not zero.
+    pub(crate) fn truth(&mut self, x: &Value) -> Result<Value, GraphError> {
+        let zero = self.indicator(x, Condition::Zero)?;
+        self.not(&zero)
+    }
+
+    /// `1 - x` of a bit.
+    pub(crate) fn not(&mut self, x: &Value) -> Result<Value, GraphError> {
+        Ok(self.affine(x, vec![-1.0], vec![1.0])?.bit())
+    }
+
+    /// Both of two bits.
+    pub(crate) fn and(&mut self, a: &Value, b: &Value) -> Result<Value, GraphError> {
+        Ok(self.mul(a, b)?.bit())
+    }
+
+    /// Either of two bits, or both.
+    pub(crate) fn or(&mut self, a: &Value, b: &Value) -> Result<Value, GraphError> {
+        let (a, b) = (self.not(a)?, self.not(b)?);
+        let neither = self.and(&a, &b)?;
+        self.not(&neither)
+    }
+
+    /// Whether `a >= b`, over equal shapes.
+    pub(crate) fn at_least(&mut self, a: &Value, b: &Value) -> Result<Value, GraphError> {
+        let difference = self.add((1.0, a), (-1.0, b))?;
+        self.indicator(&difference, Condition::NonNegative)
+    }
+
+    /// Whether `a > b`, over equal shapes.
+    pub(crate) fn above(&mut self, a: &Value, b: &Value) -> Result<Value, GraphError> {
+        let not = self.at_least(b, a)?;
+        self.not(&not)
+    }
+
+    /// Whether `a = b`, over equal shapes.
+    pub(crate) fn equal(&mut self, a: &Value, b: &Value) -> Result<Value, GraphError> {
+        let difference = self.add((1.0, a), (-1.0, b))?;
+        self.indicator(&difference, Condition::Zero)
+    }
+
+    /// `a` where the bit is 1, `b` where it is 0, over equal shapes.
+    pub(crate) fn select(&mut self, bit: &Value, a: &Value, b: &Value) -> Result<Value, GraphError> {
+        if let Some(known) = bit.known() {
+            let source = |(i, c): (usize, &f64)| FloatSource::Element(u32::from(*c == 0.0), i as u32);
+            let sources = known.iter().enumerate().map(source).collect();
+            return self.assemble(&[a.clone(), b.clone()], sources, a.shape.clone());
+        }
+        let out = self.emit(FloatOp::Select, &[bit, a, b], a.shape.clone())?;
+        Ok(if out.element == a.element { out.with_data_type(a.data_type) } else { out })
+    }
+
+    /// The same with one bit for all elements.
+    pub(crate) fn choose(&mut self, bit: &Value, a: &Value, b: &Value) -> Result<Value, GraphError> {
+        let bits = self.gather(bit, &vec![0; a.len()], a.shape.clone())?;
+        self.select(&bits, a, b)
+    }
+
+    /// The greatest integer that is at most `x`.
+    pub(crate) fn floor(&mut self, x: &Value) -> Result<Value, GraphError> {
+        if x.element == Element::Integer {
+            return Ok(x.clone());
+        }
+        self.emit(FloatOp::Floor, &[x], x.shape.clone())
+    }
+
+    /// The nearest integer, ties to the even one.
+    pub(crate) fn round_even(&mut self, x: &Value) -> Result<Value, GraphError> {
+        if x.element == Element::Integer {
+            return Ok(x.clone());
+        }
+        let moved = self.affine(x, vec![1.0], vec![0.5])?;
+        let up = self.floor(&moved)?;
+        // A tie: nothing was dropped.
+        let dropped = self.add((1.0, &moved), (-1.0, &up))?;
+        let tie = self.indicator(&dropped, Condition::Zero)?;
+        let odd = self.odd(&up)?;
+        let down = self.and(&tie, &odd)?;
+        self.add((1.0, &up), (-1.0, &down))
+    }
+
+    /// The lowest bit of an integer.
+    pub(crate) fn odd(&mut self, x: &Value) -> Result<Value, GraphError> {
+        let half = self.affine(&x.with_element(Element::Real), vec![0.5], vec![0.0])?;
+        let half = self.floor(&half)?;
+        let even = self.affine(&half, vec![2.0], vec![0.0])?;
+        let same = self.equal(x, &even)?;
+        self.not(&same)
+    }
+
+    /// The integer part, towards zero.
+    pub(crate) fn truncate(&mut self, x: &Value) -> Result<Value, GraphError> {
+        if x.element == Element::Integer {
+            return Ok(x.clone());
+        }
+        let positive = self.relu(x, 1.0, 0.0)?;
+        let negative = self.relu(x, -1.0, 0.0)?;
+        let (positive, negative) = (self.floor(&positive)?, self.floor(&negative)?);
+        self.add((1.0, &positive), (-1.0, &negative))
+    }
+
+    /// `max(0, x)`; of an integer of any width.
+    pub(crate) fn positive_part(&mut self, x: &Value) -> Result<Value, GraphError> {
+        if x.element == Element::Real {
+            return self.relu(x, 1.0, 0.0);
+        }
+        let sign = self.indicator(x, Condition::NonNegative)?;
+        self.mul(&sign, x).map(|out| out.with_data_type(x.data_type))
+    }
+
+    /// `|x|`.
+    pub(crate) fn absolute(&mut self, x: &Value) -> Result<Value, GraphError> {
+        let positive = self.positive_part(x)?;
+        self.add((2.0, &positive), (-1.0, x))
+    }
+
+    /// `a / b` for a divisor of either sign that is not zero, over equal shapes.
+    pub(crate) fn ratio(&mut self, a: &Value, b: &Value) -> Result<Value, GraphError> {
+        if b.known().is_some() {
+            let inverse = b.known().unwrap_or_default().iter().map(|b| 1.0 / b).collect();
+            let inverse = Value::constant(inverse, b.shape.clone(), Element::Real);
+            return self.mul(&a.with_element(Element::Real), &inverse);
+        }
+        let (a, b) = self.positive_divisor(a, b)?;
+        self.div(&a, &b, Quotient::Real)
+    }
+
+    /// Numerator and divisor with the divisor's sign taken out of both.
+    fn positive_divisor(&mut self, a: &Value, b: &Value) -> Result<(Value, Value), GraphError> {
+        let positive = self.indicator(b, Condition::NonNegative)?;
+        let (minus_a, minus_b) = (self.affine(a, vec![-1.0], vec![0.0])?, self.affine(b, vec![-1.0], vec![0.0])?);
+        Ok((self.select(&positive, a, &minus_a)?, self.select(&positive, b, &minus_b)?))
+    }
+
+    /// `floor(a / b)` of integers, over equal shapes: `(2a - b) / 2b` rounded half up.
+    pub(crate) fn floor_ratio(&mut self, a: &Value, b: &Value) -> Result<Value, GraphError> {
+        let (a, b) = self.positive_divisor(a, b)?;
+        let numerator = self.add((2.0, &a), (-1.0, &b))?;
+        let denominator = self.affine(&b, vec![2.0], vec![0.0])?;
+        self.div(&numerator, &denominator, Quotient::Integer)
+    }
+
+    /// Bits `[len, n]`: whether each index is each of `0..n`.
+    pub(crate) fn one_hot(&mut self, index: &Value, n: usize) -> Result<Value, GraphError> {
+        let len = index.len();
+        let spread: Vec<usize> = (0..len).flat_map(|i| std::iter::repeat_n(i, n)).collect();
+        let spread = self.gather(index, &spread, vec![len, n])?;
+        let offset = (0..len).flat_map(|_| (0..n).map(|j| -(j as f64))).collect();
+        let distance = self.affine(&spread, vec![1.0], offset)?;
+        self.indicator(&distance, Condition::Zero)
+    }
+
+    /// Product of `group` neighbours.
+    pub(crate) fn product(&mut self, x: &Value, group: usize, shape: Vec<usize>) -> Result<Value, GraphError> {
+        let rows = x.len() / group.max(1);
+        let mut columns: Vec<Value> = (0..group)
+            .map(|j| {
+                let at: Vec<usize> = (0..rows).map(|i| i * group + j).collect();
+                self.gather(x, &at, vec![rows])
+            })
+            .collect::<Result<_, _>>()?;
+        // A balanced tree, so that roundings are few.
+        while columns.len() > 1 {
+            columns = columns
+                .chunks(2)
+                .map(|pair| match pair {
+                    [a, b] => self.mul(a, b),
+                    [a] => Ok(a.clone()),
+                    _ => Ok(Value::constant(vec![1.0; rows], vec![rows], x.element)),
+                })
+                .collect::<Result<_, _>>()?;
+        }
+        let product = columns.pop().unwrap_or_else(|| Value::constant(vec![1.0; rows], vec![rows], x.element));
+        Ok(product.reshaped(shape))
+    }
+
+    /// Values of one shape along a new axis.
+    pub(crate) fn stack(&mut self, parts: &[Value], axis: usize) -> Result<Value, GraphError> {
+        let shape = parts.first().map(|p| p.shape.clone()).unwrap_or_default();
+        let outer: usize = shape[..axis].iter().product();
+        let run: usize = shape[axis..].iter().product();
+        let mut sources = Vec::with_capacity(outer * parts.len() * run);
+        for row in 0..outer {
+            for part in 0..parts.len() {
+                sources.extend((row * run..(row + 1) * run).map(|i| FloatSource::Element(part as u32, i as u32)));
+            }
+        }
+        let mut stacked = shape;
+        stacked.insert(axis, parts.len());
+        self.assemble(parts, sources, stacked)
+    }
+
+    /// One position along an axis, which goes.
+    pub(crate) fn pick(&mut self, x: &Value, axis: usize, position: usize) -> Result<Value, GraphError> {
+        let strides = indices::strides(&x.shape);
+        let mut shape = x.shape.clone();
+        shape.remove(axis);
+        let mut steps: Vec<isize> = strides.iter().map(|s| *s as isize).collect();
+        steps.remove(axis);
+        let at = indices::walk(&shape, position * strides[axis], &steps);
+        self.gather(x, &at, shape)
+    }
+}
+
+impl Value {
+    /// The value as a logical one.
+    pub(crate) fn bit(&self) -> Self {
+        let element = Element::Integer;
+        Self { element, ..self.clone() }.with_data_type(tract_onnx::pb::tensor_proto::DataType::Bool as i32)
+    }
+}

@@ -1,0 +1,130 @@
+//! Reading ONNX files.
+
+mod fix;
+mod scope;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use tract_onnx::{pb::ModelProto, prelude::Framework};
+
+use crate::{
+    GraphError,
+    float::{FloatGraph, Reference, Value},
+    onnx,
+};
+
+/// How to read a model.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ImportOptions {
+    /// Full shapes of inputs whose file leaves dimensions open. A first dimension that stays open
+    /// is the batch, and becomes 1.
+    pub input_shapes: BTreeMap<String, Vec<usize>>,
+    /// Values, row-major, of inputs that become constants of the model: shapes, axes and other structure
+    /// that a file leaves open.
+    pub fixed: BTreeMap<String, Vec<f64>>,
+}
+
+/// An ONNX file whose input shapes are known and whose tensors are readable; not yet lowered.
+#[derive(Debug, Clone)]
+pub struct OnnxModel {
+    proto: ModelProto,
+    name: String,
+    folder: Option<PathBuf>,
+}
+
+impl OnnxModel {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or is no ONNX model, or an input's shape stays open.
+    pub fn open(path: &Path, options: &ImportOptions) -> Result<Self, GraphError> {
+        let bytes = std::fs::read(path).map_err(|source| GraphError::File { path: path.to_owned(), source })?;
+        let mut model = Self::read(&bytes, &path.display().to_string(), options)?;
+        model.folder = path.parent().map(Path::to_owned);
+        if model.name.is_empty() {
+            model.name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        }
+        Ok(model)
+    }
+
+    /// Reads a model that lies in memory; `origin` stands for its path in messages.
+    ///
+    /// # Errors
+    /// As [`OnnxModel::open`].
+    pub fn read(bytes: &[u8], origin: &str, options: &ImportOptions) -> Result<Self, GraphError> {
+        let refused = |reason: String| GraphError::NotOnnx { origin: origin.to_owned(), reason };
+        if bytes.is_empty() {
+            return Err(refused("it is empty".to_owned()));
+        }
+        let mut proto = tract_onnx::onnx().proto_model_for_read(&mut &*bytes).map_err(|e| refused(format!("{e:#}")))?;
+        let Some(graph) = &mut proto.graph else {
+            return Err(refused("it holds no graph".to_owned()));
+        };
+        let weights: Vec<String> = graph.initializer.iter().map(|t| t.name.clone()).collect();
+        // Old files list weights among the inputs.
+        graph.input.retain(|i| !weights.contains(&i.name));
+        let known: Vec<&str> = graph.input.iter().map(|i| i.name.as_str()).collect();
+        for name in options.input_shapes.keys().chain(options.fixed.keys()) {
+            if !known.contains(&name.as_str()) {
+                return Err(GraphError::UnknownInput { input: name.clone(), known: known.join(", ") });
+            }
+        }
+        for input in &mut graph.input {
+            fix::shape(input, options)?;
+        }
+        fix::values(graph, &options.fixed)?;
+        let name = graph.name.clone();
+        Ok(Self { proto, name, folder: None })
+    }
+
+    /// Name of the model: its graph's, or the file's.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Lowers the model to the float graph and prepares its reference.
+    ///
+    /// # Errors
+    /// Where an operator, a form of one, a type or a tensor is not supported or malformed.
+    pub fn lower(&self) -> Result<FloatGraph, GraphError> {
+        let _span = tracing::info_span!("import", model = %self.name).entered();
+        lower(self)
+    }
+}
+
+fn lower(model: &OnnxModel) -> Result<FloatGraph, GraphError> {
+    let malformed = |reason: String| GraphError::MalformedModel { reason };
+    let Some(graph) = &model.proto.graph else {
+        return Err(malformed("it holds no graph".to_owned()));
+    };
+    if let Some(sparse) = graph.sparse_initializer.first() {
+        let tensor = sparse.values.as_ref().map(|v| v.name.clone()).unwrap_or_default();
+        return Err(GraphError::ElementType { tensor, found: "sparse".to_owned() });
+    }
+    let folder = model.folder.as_deref();
+    let mut lowerer = scope::Lowerer::new(&model.proto.functions, folder);
+    let mut values = scope::Scope::new(&model.proto.opset_import);
+    for input in &graph.input {
+        let (shape, data_type) = fix::declared(input);
+        onnx::tensor::element(&input.name, data_type)?;
+        let value = lowerer.input(&input.name, shape, data_type)?;
+        if values.insert(&input.name, value).is_some() {
+            return Err(malformed(format!("two inputs are called `{}`", input.name)));
+        }
+    }
+    let outputs: Vec<Value> = lowerer
+        .graph(graph, &mut values)?
+        .into_iter()
+        .zip(&graph.output)
+        .map(|(value, o)| Value { name: o.name.clone(), ..value })
+        .collect();
+    if outputs.is_empty() {
+        return Err(malformed("it has no outputs".to_owned()));
+    }
+    let reference = Reference::new(&model.proto, folder);
+    Ok(lowerer.finish(model.name.clone(), &outputs, reference))
+}

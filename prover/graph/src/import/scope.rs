@@ -1,0 +1,370 @@
+//! Lowering of graphs, and of the graphs and functions inside them, node by node.
+
+use std::{collections::BTreeMap, path::Path};
+
+use tract_onnx::pb::{AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetIdProto};
+
+use crate::{
+    GraphError,
+    float::{Builder, Element, FloatGraph, Reference, Value},
+    onnx::{self, Node},
+};
+
+/// Most functions and graphs inside one another: a function that calls itself has no end.
+const MAX_DEPTH: usize = 64;
+
+/// Most iterations of all loops together.
+const MAX_ITERATIONS: usize = 1 << 16;
+
+/// Tensors by name, as a node sees them.
+#[derive(Debug, Clone)]
+pub(super) struct Scope {
+    values: BTreeMap<String, Value>,
+    opset: i64,
+}
+
+impl Scope {
+    pub(super) fn new(opsets: &[OperatorSetIdProto]) -> Self {
+        let default = opsets.iter().find(|o| matches!(o.domain.as_str(), "" | "ai.onnx"));
+        Self { values: BTreeMap::new(), opset: default.map_or(1, |o| o.version) }
+    }
+
+    pub(super) fn insert(&mut self, name: &str, value: Value) -> Option<Value> {
+        self.values.insert(name.to_owned(), value)
+    }
+}
+
+/// Lowers a model into one builder.
+pub(super) struct Lowerer<'m> {
+    builder: Builder,
+    functions: &'m [FunctionProto],
+    folder: Option<&'m Path>,
+    depth: usize,
+    iterations: usize,
+}
+
+impl<'m> Lowerer<'m> {
+    pub(super) fn new(functions: &'m [FunctionProto], folder: Option<&'m Path>) -> Self {
+        Self { builder: Builder::default(), functions, folder, depth: 0, iterations: 0 }
+    }
+
+    /// An input of the model.
+    pub(super) fn input(&mut self, name: &str, shape: Vec<usize>, data_type: i32) -> Result<Value, GraphError> {
+        let element = onnx::tensor::element(name, data_type)?;
+        let value = self.builder.input(name, shape, element).with_data_type(data_type);
+        if onnx::tensor::is_bool(data_type) {
+            // Whatever number a prover passes, what follows is a bit.
+            let mut bit = self.builder.truth(&value)?;
+            name.clone_into(&mut bit.name);
+            return Ok(bit);
+        }
+        Ok(value)
+    }
+
+    pub(super) fn finish(self, name: String, outputs: &[Value], reference: Reference) -> FloatGraph {
+        self.builder.finish(name, outputs, reference)
+    }
+
+    /// Lowers a graph whose inputs the scope has; its outputs in order.
+    pub(super) fn graph(&mut self, graph: &GraphProto, scope: &mut Scope) -> Result<Vec<Value>, GraphError> {
+        for tensor in &graph.initializer {
+            scope.insert(&tensor.name, onnx::tensor::load(tensor, self.folder)?);
+        }
+        self.nodes(&graph.node, scope)?;
+        let name = |o: &tract_onnx::pb::ValueInfoProto| o.name.clone();
+        results(graph.output.iter().map(name), scope)
+    }
+
+    fn nodes(&mut self, nodes: &[NodeProto], scope: &mut Scope) -> Result<(), GraphError> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            let reason = format!("its functions and graphs lie more than {MAX_DEPTH} deep");
+            return Err(GraphError::MalformedModel { reason });
+        }
+        for proto in nodes {
+            let first = || proto.output.first().map_or("unnamed", String::as_str);
+            let name = if proto.name.is_empty() { first() } else { &proto.name };
+            let node = Node { proto, name, opset: scope.opset, folder: self.folder };
+            self.node(&node, scope)?;
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn node(&mut self, node: &Node<'_>, scope: &mut Scope) -> Result<(), GraphError> {
+        let proto = node.proto;
+        let inputs = proto
+            .input
+            .iter()
+            .map(|name| match (name.as_str(), scope.values.get(name.as_str())) {
+                ("", _) => Ok(None),
+                (_, Some(value)) => Ok(Some(value.clone())),
+                (_, None) => Err(node.malformed(format!("nothing before it computes its input `{name}`"))),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        self.builder.enter(node.name);
+        let outputs = self.outputs(node, &inputs, scope).map_err(|error| match error {
+            GraphError::NeedsConstant { node, operator, role, value, .. } => {
+                let from = scope.values.get(&*value).map(|v| self.builder.origins(v)).unwrap_or_default();
+                GraphError::NeedsConstant { node, operator, role, value, inputs: from.into() }
+            }
+            other => other,
+        })?;
+        for (name, mut value) in proto.output.iter().zip(outputs) {
+            if let Some(known) = value.known()
+                && let Some((index, v)) = known.iter().enumerate().find(|(_, v)| !v.is_finite())
+            {
+                return Err(GraphError::NotFiniteConstant { node: node.name.to_owned(), index, value: v.to_string() });
+            }
+            self.builder.bind(name, &mut value);
+            scope.insert(name, value);
+        }
+        if let Some(name) = proto.output.iter().find(|o| !o.is_empty() && !scope.values.contains_key(o.as_str())) {
+            return Err(node.unsupported(format!("its output `{name}` is used"), "drop that output"));
+        }
+        Ok(())
+    }
+
+    fn outputs(&mut self, node: &Node<'_>, inputs: &[Option<Value>], scope: &Scope) -> Result<Vec<Value>, GraphError> {
+        let proto = node.proto;
+        let domain = match proto.domain.as_str() {
+            "ai.onnx" => "",
+            other => other,
+        };
+        let body = self.functions.iter().find(|f| f.name() == proto.op_type && f.domain() == proto.domain);
+        if let Some(body) = body {
+            return self.call(node, body, inputs);
+        }
+        match (domain, proto.op_type.as_str()) {
+            ("", "If") => return self.branch(node, inputs, scope),
+            ("", "Loop") => return self.repeat(node, inputs, scope),
+            ("", "Scan") => return self.scan(node, inputs, scope),
+            _ => {}
+        }
+        match onnx::lowering(domain, &proto.op_type) {
+            Some(lowering) => lowering(&mut self.builder, node, inputs),
+            None if domain.is_empty() || domain == onnx::ML => Err(GraphError::UnsupportedOperator {
+                node: node.name.to_owned(),
+                operator: proto.op_type.clone(),
+                remedy: "replace it by supported operators, or compute it outside the model".to_owned(),
+            }),
+            None => Err(GraphError::UnsupportedOperator {
+                node: node.name.to_owned(),
+                operator: format!("{domain}::{}", proto.op_type),
+                remedy: "it belongs to a custom domain: export the model with standard ONNX operators".to_owned(),
+            }),
+        }
+    }
+
+    /// A function of the model, inlined.
+    fn call(
+        &mut self,
+        node: &Node<'_>,
+        body: &FunctionProto,
+        inputs: &[Option<Value>],
+    ) -> Result<Vec<Value>, GraphError> {
+        let mut scope = Scope::new(&body.opset_import);
+        for (name, value) in body.input.iter().zip(inputs) {
+            if let Some(value) = value {
+                scope.insert(name, value.clone());
+            }
+        }
+        let nodes: Vec<NodeProto> = body.node.iter().map(|inner| substituted(inner, node.proto)).collect();
+        self.nodes(&nodes, &mut scope)?;
+        results(body.output.iter().cloned(), &scope)
+    }
+
+    /// The branch that a known condition takes; both and a choice where it is computed.
+    fn branch(&mut self, node: &Node<'_>, inputs: &[Option<Value>], scope: &Scope) -> Result<Vec<Value>, GraphError> {
+        let condition = node.required(inputs, 0)?;
+        let mut take = |role: &str| {
+            let graph = node.graph(role).ok_or_else(|| node.malformed(format!("it has no {role}")))?;
+            self.graph(graph, &mut scope.clone())
+        };
+        if let Some(known) = condition.known() {
+            return take(if known.first().is_some_and(|c| *c != 0.0) { "then_branch" } else { "else_branch" });
+        }
+        let (then, other) = (take("then_branch")?, take("else_branch")?);
+        if then.len() != other.len() || then.iter().zip(&other).any(|(a, b)| a.shape != b.shape) {
+            // Only one of them can be laid out.
+            node.known(inputs, 0, "condition")?;
+        }
+        then.iter().zip(&other).map(|(a, b)| self.builder.choose(condition, a, b)).collect()
+    }
+
+    /// A loop with a known number of iterations, unrolled.
+    fn repeat(&mut self, node: &Node<'_>, inputs: &[Option<Value>], scope: &Scope) -> Result<Vec<Value>, GraphError> {
+        let body = node.graph("body").ok_or_else(|| node.malformed("it has no body"))?;
+        let limit = match inputs.first() {
+            Some(Some(_)) => node.known(inputs, 0, "trip count")?.first().copied().unwrap_or(0.0) as usize,
+            _ => usize::MAX,
+        };
+        let mut go = match inputs.get(1) {
+            Some(Some(_)) => Some(node.required(inputs, 1)?.clone()),
+            _ => None,
+        };
+        let mut carried: Vec<Value> =
+            (2..inputs.len()).map(|i| node.required(inputs, i).cloned()).collect::<Result<_, _>>()?;
+        let mut collected: Vec<Vec<Value>> = Vec::new();
+        for i in 0..limit {
+            if let Some(go) = &go {
+                let known = go.known().ok_or_else(|| node.not_known(go, "condition"))?;
+                if known.first().is_none_or(|c| *c == 0.0) {
+                    break;
+                }
+            }
+            self.iterate(node)?;
+            let mut inner = scope.clone();
+            let counter = Value::constant(vec![i as f64], vec![], Element::Integer);
+            let start = go.clone().unwrap_or_else(|| Value::constant(vec![1.0], vec![], Element::Integer));
+            let given = [counter, start].into_iter().chain(carried.iter().cloned());
+            for (input, value) in body.input.iter().zip(given) {
+                inner.insert(&input.name, value);
+            }
+            let mut out = self.graph(body, &mut inner)?.into_iter();
+            go = out.next();
+            carried = out.by_ref().take(carried.len()).collect();
+            collected.push(out.collect());
+        }
+        let scans = body.output.len().saturating_sub(1 + carried.len());
+        let stacked = (0..scans).map(|s| self.stacked(node, &collected, s, (0, false)));
+        let stacked = stacked.collect::<Result<Vec<_>, _>>()?;
+        Ok(carried.into_iter().chain(stacked).collect())
+    }
+
+    fn iterate(&mut self, node: &Node<'_>) -> Result<(), GraphError> {
+        self.iterations += 1;
+        if self.iterations > MAX_ITERATIONS {
+            return Err(
+                node.unsupported(format!("the model's loops run more than {MAX_ITERATIONS} times"), "loop less often")
+            );
+        }
+        Ok(())
+    }
+
+    /// Output number `s` of every iteration along a new axis.
+    fn stacked(
+        &mut self,
+        node: &Node<'_>,
+        collected: &[Vec<Value>],
+        s: usize,
+        (axis, reverse): (i64, bool),
+    ) -> Result<Value, GraphError> {
+        let mut parts: Vec<Value> = collected.iter().filter_map(|out| out.get(s).cloned()).collect();
+        if reverse {
+            parts.reverse();
+        }
+        let Some(first) = parts.first() else {
+            return Err(node.unsupported("it runs no iteration, and its stacked output is empty", "drop that output"));
+        };
+        let axis = node.axis(axis, first.shape.len() + 1)?;
+        if parts.iter().any(|p| p.shape != first.shape) {
+            return Err(node.unsupported("its stacked outputs differ in shape", "give them one shape"));
+        }
+        self.builder.stack(&parts, axis)
+    }
+
+    /// A scan, unrolled over its axis.
+    fn scan(&mut self, node: &Node<'_>, inputs: &[Option<Value>], scope: &Scope) -> Result<Vec<Value>, GraphError> {
+        let body = node.graph("body").ok_or_else(|| node.malformed("it has no body"))?;
+        let sequences = usize::try_from(node.int("num_scan_inputs").unwrap_or(1)).unwrap_or(0);
+        let batched = node.opset < 9;
+        if batched && inputs.first().is_some_and(Option::is_some) {
+            return Err(node.unsupported("it has sequence lengths", "give every sequence its full length"));
+        }
+        let all = (usize::from(batched)..inputs.len())
+            .map(|i| node.required(inputs, i).cloned())
+            .collect::<Result<Vec<_>, _>>()?;
+        if sequences == 0 || sequences > all.len() {
+            return Err(node.malformed(format!("{sequences} of its {} inputs are sequences", all.len())));
+        }
+        // Version 8 has a batch axis in front; batches run one after the other.
+        let batch = if batched { all[0].shape.first().copied().unwrap_or(0) } else { 1 };
+        let mut results: Vec<Vec<Value>> = Vec::new();
+        for item in 0..batch {
+            let picked = all
+                .iter()
+                .map(|v| if batched { self.builder.pick(v, 0, item) } else { Ok(v.clone()) })
+                .collect::<Result<Vec<_>, _>>()?;
+            results.push(self.scan_one(node, body, &picked, sequences, scope)?);
+        }
+        if !batched {
+            return Ok(results.pop().unwrap_or_default());
+        }
+        (0..body.output.len()).map(|i| self.stacked(node, &results, i, (0, false))).collect()
+    }
+
+    fn scan_one(
+        &mut self,
+        node: &Node<'_>,
+        body: &GraphProto,
+        given: &[Value],
+        sequences: usize,
+        scope: &Scope,
+    ) -> Result<Vec<Value>, GraphError> {
+        let states = given.len() - sequences;
+        let at = |list: &str, i: usize| node.ints(list).and_then(|l| l.get(i)).copied().unwrap_or(0);
+        let (state, sequence) = given.split_at(states);
+        let axes = sequence
+            .iter()
+            .enumerate()
+            .map(|(i, v)| node.axis(at("scan_input_axes", i), v.shape.len()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let steps = sequence.iter().zip(&axes).map(|(v, a)| v.shape[*a]).min().unwrap_or(0);
+        let directions = if node.opset < 9 { "directions" } else { "scan_input_directions" };
+        let mut state = state.to_vec();
+        let mut collected = Vec::with_capacity(steps);
+        for step in 0..steps {
+            self.iterate(node)?;
+            let mut inner = scope.clone();
+            for (input, value) in body.input.iter().zip(&state) {
+                inner.insert(&input.name, value.clone());
+            }
+            for (i, value) in sequence.iter().enumerate() {
+                let position = if at(directions, i) == 1 { steps - 1 - step } else { step };
+                let item = self.builder.pick(value, axes[i], position)?;
+                if let Some(input) = body.input.get(states + i) {
+                    inner.insert(&input.name, item);
+                }
+            }
+            let mut out = self.graph(body, &mut inner)?.into_iter();
+            state = out.by_ref().take(states).collect();
+            collected.push(out.collect::<Vec<_>>());
+        }
+        let outputs = body.output.len().saturating_sub(states);
+        for s in 0..outputs {
+            let order = (at("scan_output_axes", s), at("scan_output_directions", s) == 1);
+            state.push(self.stacked(node, &collected, s, order)?);
+        }
+        Ok(state)
+    }
+}
+
+/// Values of the names, in order.
+fn results(names: impl Iterator<Item = String>, scope: &Scope) -> Result<Vec<Value>, GraphError> {
+    names
+        .map(|name| {
+            let value = scope.values.get(&name).cloned();
+            value.ok_or_else(|| GraphError::MalformedModel { reason: format!("nothing computes output `{name}`") })
+        })
+        .collect()
+}
+
+/// A node of a function with the caller's attributes in place of references to them.
+fn substituted(inner: &NodeProto, caller: &NodeProto) -> NodeProto {
+    let mut node = inner.clone();
+    node.attribute = inner.attribute.iter().filter_map(|a| resolved(a, caller)).collect();
+    node
+}
+
+fn resolved(attribute: &AttributeProto, caller: &NodeProto) -> Option<AttributeProto> {
+    if attribute.ref_attr_name.is_empty() {
+        let mut attribute = attribute.clone();
+        if let Some(graph) = &mut attribute.g {
+            graph.node = graph.node.iter().map(|inner| substituted(inner, caller)).collect();
+        }
+        return Some(attribute);
+    }
+    let given = caller.attribute.iter().find(|a| a.name == attribute.ref_attr_name)?;
+    Some(AttributeProto { name: attribute.name.clone(), ..given.clone() })
+}
