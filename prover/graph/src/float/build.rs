@@ -223,6 +223,7 @@ impl Builder {
             .collect();
         if computed.is_empty() {
             let element = parts.first().map_or(Element::Real, |p| p.element);
+            let data_type = parts.first().map_or(widest(element), |p| p.data_type);
             let data = sources
                 .iter()
                 .map(|s| match s {
@@ -230,7 +231,7 @@ impl Builder {
                     FloatSource::Element(..) => 0.0,
                 })
                 .collect();
-            return Ok(Value::constant(data, shape, element));
+            return Ok(Value::constant(data, shape, element).with_data_type(data_type));
         }
         self.emit(FloatOp::View { sources }, &computed, shape)
     }
@@ -297,7 +298,7 @@ impl Builder {
         let op = FloatOp::Affine { scale: vec![scale], offset: vec![offset] };
         if let Some(known) = value.known() {
             let data = known.iter().map(|x| (scale * x + offset).max(0.0)).collect();
-            return Ok(Value::constant(data, value.shape.clone(), value.element));
+            return Ok(Value { data: Data::Const(Arc::new(data)), ..value.clone() });
         }
         let out = self.emit(op, &[value], value.shape.clone())?;
         if let Some(node) = self.nodes.last_mut() {

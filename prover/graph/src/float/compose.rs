@@ -154,12 +154,123 @@ impl Builder {
 
     /// Bits `[len, n]`: whether each index is each of `0..n`.
     pub(crate) fn one_hot(&mut self, index: &Value, n: usize) -> Result<Value, GraphError> {
-        let len = index.len();
+        self.matches(index, 0, n)
+    }
+
+    /// Bits `[len, n]`: whether each value is each of `first..first + n`.
+    fn matches(&mut self, value: &Value, first: usize, n: usize) -> Result<Value, GraphError> {
+        let len = value.len();
+        self.check_size(&[len, n])?;
         let spread: Vec<usize> = (0..len).flat_map(|i| std::iter::repeat_n(i, n)).collect();
-        let spread = self.gather(index, &spread, vec![len, n])?;
-        let offset = (0..len).flat_map(|_| (0..n).map(|j| -(j as f64))).collect();
+        let spread = self.gather(value, &spread, vec![len, n])?;
+        let offset = (0..len).flat_map(|_| (first..first + n).map(|j| -(j as f64))).collect();
         let distance = self.affine(&spread, vec![1.0], offset)?;
         self.indicator(&distance, Condition::Zero)
+    }
+
+    /// Bits `[len, n]`: whether each index, which counts from the end where it is negative, is each of `0..n`. No bit
+    /// is set for an index out of range; one of more than 16 bits has no proof.
+    pub(crate) fn index_bits(&mut self, index: &Value, n: usize) -> Result<Value, GraphError> {
+        let len = index.len();
+        let index = self.truncate(&index.reshaped(vec![len]))?;
+        let front = self.indicator(&index, Condition::NonNegative)?.with_data_type(index.data_type);
+        let moved = self.affine(&front, vec![-(n as f64)], vec![n as f64])?;
+        let moved = self.add((1.0, &index), (1.0, &moved))?;
+        if n >= 1 << 15 {
+            return self.matches(&moved, 0, n);
+        }
+        // Narrowed once here and not for each comparison; zero is what lies before the first element.
+        let place = self.relu(&moved, 1.0, 1.0)?;
+        self.matches(&place, 1, n)
+    }
+
+    /// Bits `[rows, cells]`: which cell of an array each row of indices, one for each axis, names.
+    pub(crate) fn cell_bits(&mut self, rows: &Value, dims: &[usize]) -> Result<Value, GraphError> {
+        let len = rows.len() / dims.len().max(1);
+        let mut bits = Value::constant(vec![1.0; len], vec![len, 1], Element::Integer).bit();
+        let mut cells = 1;
+        for (axis, dim) in dims.iter().enumerate() {
+            let at: Vec<usize> = (0..len).map(|row| row * dims.len() + axis).collect();
+            let index = self.gather(rows, &at, vec![len])?;
+            let inner = self.index_bits(&index, *dim)?;
+            self.check_size(&[len, cells, *dim])?;
+            let each = || (0..len).flat_map(|row| (0..cells * dim).map(move |c| (row, c)));
+            let left: Vec<usize> = each().map(|(row, c)| row * cells + c / dim).collect();
+            let right: Vec<usize> = each().map(|(row, c)| row * dim + c % dim).collect();
+            cells *= dim;
+            let (left, right) =
+                (self.gather(&bits, &left, vec![len, cells])?, self.gather(&inner, &right, vec![len, cells])?);
+            bits = self.and(&left, &right)?;
+        }
+        Ok(bits)
+    }
+
+    /// Of each `n` neighbours the one whose bit is set, for at most one set bit; without one it is any of them, or zero.
+    pub(crate) fn chosen(&mut self, bits: &Value, values: &Value, n: usize) -> Result<Value, GraphError> {
+        let len = values.len() / n.max(1);
+        if values.element == Element::Real {
+            let products = self.mul(bits, values)?.with_data_type(values.data_type);
+            return self.sum(&products, n, 1.0, vec![len]);
+        }
+        // Integers go through a tree of selections, where the bounds of their values stay what they are.
+        let (mut bits, mut values, mut n) = (bits.clone(), values.clone(), n);
+        while n > 1 {
+            let (half, rest) = (n / 2, n % 2);
+            let at = |side: usize| -> Vec<usize> {
+                (0..len).flat_map(|i| (0..half).map(move |j| i * n + 2 * j + side)).collect()
+            };
+            let pairs: Vec<usize> = (0..len).flat_map(|i| (0..2 * half).map(move |j| i * n + j)).collect();
+            let bit = self.gather(&bits, &at(0), vec![len, half])?;
+            let (left, right) =
+                (self.gather(&values, &at(0), vec![len, half])?, self.gather(&values, &at(1), vec![len, half])?);
+            let merged = self.select(&bit, &left, &right)?;
+            let either = self.gather(&bits, &pairs, vec![len, 2 * half])?;
+            let either = self.max(&either, 2, vec![len, half])?;
+            if rest == 0 {
+                (bits, values) = (either, merged);
+            } else {
+                let last: Vec<usize> = (0..len).map(|i| (i + 1) * n - 1).collect();
+                let (odd_bit, odd) =
+                    (self.gather(&bits, &last, vec![len, 1])?, self.gather(&values, &last, vec![len, 1])?);
+                (bits, values) = (self.join(&either, &odd_bit)?, self.join(&merged, &odd)?);
+            }
+            n = half + rest;
+        }
+        Ok(values.reshaped(vec![len]))
+    }
+
+    /// Two matrices of equally many rows side by side.
+    pub(crate) fn join(&mut self, left: &Value, right: &Value) -> Result<Value, GraphError> {
+        let (rows, a, c) = (left.shape[0], left.shape[1], right.shape[1]);
+        let row = |i: usize| {
+            let left = (i * a..(i + 1) * a).map(|at| FloatSource::Element(0, at as u32));
+            left.chain((i * c..(i + 1) * c).map(|at| FloatSource::Element(1, at as u32)))
+        };
+        let sources = (0..rows).flat_map(row).collect();
+        self.assemble(&[left.clone(), right.clone()], sources, vec![rows, a + c])
+    }
+
+    /// The greater of two values, over equal shapes.
+    pub(crate) fn greater(&mut self, a: &Value, c: &Value) -> Result<Value, GraphError> {
+        let sources = (0..a.len() as u32).flat_map(|i| [FloatSource::Element(0, i), FloatSource::Element(1, i)]);
+        let pairs = self.assemble(&[a.clone(), c.clone()], sources.collect(), vec![a.len(), 2])?;
+        self.max(&pairs, 2, a.shape.clone())
+    }
+
+    /// The lesser of two values, over equal shapes.
+    pub(crate) fn lesser(&mut self, a: &Value, c: &Value) -> Result<Value, GraphError> {
+        let (a, c) = (self.affine(a, vec![-1.0], vec![0.0])?, self.affine(c, vec![-1.0], vec![0.0])?);
+        let most = self.greater(&a, &c)?;
+        self.affine(&most, vec![-1.0], vec![0.0])
+    }
+
+    /// Square root of what is not negative; of integers the integer part.
+    pub(crate) fn root(&mut self, x: &Value) -> Result<Value, GraphError> {
+        let root = self.emit(FloatOp::Sqrt, &[x], x.shape.clone())?;
+        if x.element == Element::Real {
+            return Ok(root.with_data_type(x.data_type));
+        }
+        Ok(self.floor(&root)?.with_data_type(x.data_type))
     }
 
     /// Product of `group` neighbours.

@@ -1,14 +1,19 @@
 //! Lowering of ONNX operators to the float graph, one file a family.
 
 mod activation;
+mod along;
+mod arg;
 mod compare;
 mod conv;
 mod conv_transpose;
 mod elementwise;
+mod index;
 mod matmul;
 mod normalise;
 mod pool;
+mod rearrange;
 mod reduce;
+mod scatter;
 mod shape;
 mod structure;
 pub(crate) mod tensor;
@@ -36,13 +41,18 @@ pub(crate) fn lowering(domain: &str, operator: &str) -> Option<Lowering> {
     [
         activation::find,
         compare::find,
+        along::find,
+        arg::find,
         conv::find,
         conv_transpose::find,
         elementwise::find,
+        index::find,
         matmul::find,
         normalise::find,
         pool::find,
+        rearrange::find,
         reduce::find,
+        scatter::find,
         shape::find,
         structure::find,
     ]

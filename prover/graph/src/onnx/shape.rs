@@ -16,10 +16,8 @@ pub(super) fn find(operator: &str) -> Option<Lowering> {
         "Slice" => slice,
         "Concat" => concat,
         "Split" => split,
-        "Gather" => gather,
         "Expand" => expand,
         "Tile" => tile,
-        "Pad" => pad,
         _ => return None,
     })
 }
@@ -195,33 +193,10 @@ fn split(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<V
     Ok(out)
 }
 
-/// Elements along an axis at indices known while compiling.
-fn gather(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
-    let x = node.required(inputs, 0)?;
-    let axis = node.axis(node.int("axis").unwrap_or(0), x.shape.len())?;
-    let picks = node.known(inputs, 1, "list of indices")?;
-    let picked = node.required(inputs, 1)?;
-    let dim = x.shape[axis];
-    let picks = picks.iter().map(|p| node.axis(*p as i64, dim)).collect::<Result<Vec<_>, _>>()?;
-    let outer: usize = x.shape[..axis].iter().product();
-    let run: usize = x.shape[axis + 1..].iter().product();
-    let mut at = Vec::with_capacity(outer * picks.len() * run);
-    for row in 0..outer {
-        for pick in &picks {
-            let start = (row * dim + pick) * run;
-            at.extend(start..start + run);
-        }
-    }
-    let mut shape = x.shape[..axis].to_vec();
-    shape.extend(&picked.shape);
-    shape.extend(&x.shape[axis + 1..]);
-    Ok(vec![b.gather(x, &at, shape)?])
-}
-
 fn expand(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
     let x = node.required(inputs, 0)?;
     let asked = node.known(inputs, 1, "shape")?;
-    let asked: Vec<usize> = asked.iter().map(|d| *d as usize).collect();
+    let asked = whole(node, asked)?;
     let shape = indices::broadcast_shape(&x.shape, &asked)
         .filter(|s| indices::count(s).is_some_and(|n| n <= crate::float::MAX_ELEMENTS))
         .ok_or_else(|| node.malformed(format!("shape {:?} to {asked:?}", x.shape)))?;
@@ -230,7 +205,13 @@ fn expand(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<
 
 fn tile(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
     let x = node.required(inputs, 0)?;
-    let repeats: Vec<usize> = node.known(inputs, 1, "repeats")?.iter().map(|r| *r as usize).collect();
+    let mut repeats = whole(node, node.known(inputs, 1, "repeats")?)?;
+    if let (Some(Some(_)), [times]) = (inputs.get(2), &repeats[..]) {
+        // The oldest form repeats one axis.
+        let axis = node.known(inputs, 2, "axis")?.first().copied().unwrap_or(0.0);
+        let (axis, times) = (node.axis(axis as i64, x.shape.len())?, *times);
+        repeats = (0..x.shape.len()).map(|a| if a == axis { times } else { 1 }).collect();
+    }
     if repeats.len() != x.shape.len() {
         return Err(node.malformed(format!("repeats {repeats:?} for shape {:?}", x.shape)));
     }
@@ -245,51 +226,8 @@ fn tile(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Ve
     Ok(vec![b.gather(x, &at, shape)?])
 }
 
-/// Padding with a constant; negative pads crop.
-fn pad(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
-    let x = node.required(inputs, 0)?;
-    let mode = node.text("mode").unwrap_or_else(|| "constant".to_owned());
-    if mode != "constant" {
-        return Err(node.unsupported(format!("its mode is `{mode}`"), "use the mode `constant`"));
-    }
-    let rank = x.shape.len();
-    let pads = node.ints_or_input(inputs, "pads", 1)?.ok_or_else(|| node.malformed("it has no pads"))?;
-    let fill = match inputs.get(2) {
-        Some(Some(_)) => node.known(inputs, 2, "value")?.first().copied().unwrap_or(0.0),
-        _ => node.float("value").unwrap_or(0.0),
-    };
-    let axes = match inputs.get(3) {
-        Some(Some(_)) => {
-            let axes: Vec<i64> = node.known(inputs, 3, "axes")?.iter().map(|a| *a as i64).collect();
-            node.axes(&axes, rank)?
-        }
-        _ => (0..rank).collect(),
-    };
-    if pads.len() != 2 * axes.len() || pads.iter().any(|p| p.unsigned_abs() > 1 << 24) {
-        return Err(node.malformed(format!("pads {pads:?} for {} axes", axes.len())));
-    }
-    let mut before = vec![0i64; rank];
-    let mut shape = x.shape.clone();
-    for (i, axis) in axes.iter().enumerate() {
-        before[*axis] = pads[i];
-        let dim = x.shape[*axis] as i64 + pads[i] + pads[i + axes.len()];
-        shape[*axis] = usize::try_from(dim).map_err(|_| node.malformed(format!("pads {pads:?}")))?;
-    }
-    let total = indices::count(&shape).filter(|n| *n <= crate::float::MAX_ELEMENTS);
-    let total = total.ok_or_else(|| node.malformed(format!("pads {pads:?}")))?;
-    let (from, to) = (indices::strides(&x.shape), indices::strides(&shape));
-    let sources = (0..total)
-        .map(|i| {
-            let mut flat = 0;
-            for axis in 0..rank {
-                let at = (i / to[axis] % shape[axis]) as i64 - before[axis];
-                if at < 0 || at >= x.shape[axis] as i64 {
-                    return FloatSource::Constant(fill);
-                }
-                flat += at as usize * from[axis];
-            }
-            FloatSource::Element(0, flat as u32)
-        })
-        .collect();
-    Ok(vec![b.assemble(std::slice::from_ref(x), sources, shape)?])
+/// Sizes: whole numbers from zero on.
+pub(super) fn whole(node: &Node<'_>, sizes: &[f64]) -> Result<Vec<usize>, GraphError> {
+    let size = |d: &f64| (*d >= 0.0 && d.fract() == 0.0).then_some(*d as usize);
+    sizes.iter().map(size).collect::<Option<_>>().ok_or_else(|| node.malformed(format!("sizes {sizes:?}")))
 }

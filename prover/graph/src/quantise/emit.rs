@@ -9,7 +9,7 @@ use crate::{
     float::{Activation, Element, FloatGraph, FloatId, FloatNode, FloatOp, FloatSource, Quotient},
     int::{
         Condition, DENOMINATOR, INTEGER_PACKING, IntGraph, IntNode, IntOp, IntTensor, Interval, MAX_SHIFT, Packing,
-        Param, Port, Rescale, RescaleKind, ScaleExp, Source, TensorId, VALUE_BITS, WIDE_INTEGER_PACKING,
+        Param, Port, Rescale, RescaleKind, ScaleExp, Source, TENSOR_BITS, TensorId, VALUE_BITS, WIDE_INTEGER_PACKING,
     },
 };
 
@@ -270,6 +270,9 @@ impl Emitter<'_> {
         terms: &[(&[f64], TensorId)],
         offset: &[f64],
     ) -> Result<TensorId, GraphError> {
+        if let Some(draft) = self.whole(node, terms, offset)? {
+            return Ok(self.push(node, None, draft));
+        }
         // Exponent at which each term's coefficient is 1 or -1.
         let natural: Option<Vec<i32>> = terms
             .iter()
@@ -312,6 +315,31 @@ impl Emitter<'_> {
         let rescale = Rescale { shift: chosen.0, kind: Self::kind(node) };
         let draft = self.combined(node, terms, offset, (chosen.1, rescale))?;
         Ok(self.push(node, None, draft))
+    }
+
+    /// Integers with whole coefficients are combined exactly, whatever the coefficients; a ReLU needs 16 bits.
+    fn whole(
+        &self,
+        node: &FloatNode,
+        terms: &[(&[f64], TensorId)],
+        offset: &[f64],
+    ) -> Result<Option<Draft>, GraphError> {
+        let whole = |list: &[f64]| list.iter().all(|c| c.fract() == 0.0);
+        let exact = self.graph.tensor(node.output).element == Element::Integer
+            && whole(offset)
+            && terms.iter().all(|(c, id)| whole(c) && self.exponent(*id) == 0);
+        let rescale = match node.activation {
+            Activation::None => Rescale::EXACT,
+            Activation::Relu => Rescale { shift: 0, kind: RescaleKind::Relu },
+        };
+        let fits = node.activation == Activation::None || self.scales.exponents[node.output.0] >= 0;
+        if !(exact && fits) {
+            return Ok(None);
+        }
+        let draft = self.combined(node, terms, offset, (0, rescale))?;
+        let ranges: Vec<Interval> = terms.iter().map(|(_, id)| self.range(*id)).collect();
+        let bits = draft.op.range(&ranges, &self.out.params).output.signed_bits();
+        Ok((bits < TENSOR_BITS).then_some(draft))
     }
 
     fn combined(
