@@ -92,6 +92,11 @@ impl Builder {
         self.inputs.iter().filter(|i| read[i.0]).map(|i| self.tensors[i.0].name.clone()).collect()
     }
 
+    /// The nodes so far, in the order of their outputs.
+    pub(super) fn nodes(&self) -> &[FloatNode] {
+        &self.nodes
+    }
+
     /// Names the nodes to come.
     pub(crate) fn enter(&mut self, node: &str) {
         node.clone_into(&mut self.scope);
@@ -148,6 +153,11 @@ impl Builder {
                 Element::Integer
             }
             FloatOp::MatMul { .. } if integer => Element::Integer,
+            FloatOp::Linear { ref weight, ref bias, .. }
+                if integer && weight.iter().chain(bias.iter().flatten()).all(|w| is_weight(*w)) =>
+            {
+                Element::Integer
+            }
             FloatOp::Select if inputs[1..].iter().all(|v| v.element == Element::Integer) => Element::Integer,
             _ => Element::Real,
         };
@@ -298,7 +308,8 @@ impl Builder {
         let op = FloatOp::Affine { scale: vec![scale], offset: vec![offset] };
         if let Some(known) = value.known() {
             let data = known.iter().map(|x| (scale * x + offset).max(0.0)).collect();
-            return Ok(Value { data: Data::Const(Arc::new(data)), ..value.clone() });
+            let out = Value::constant(data, value.shape.clone(), value.element);
+            return Ok(out.with_data_type(value.data_type));
         }
         let out = self.emit(op, &[value], value.shape.clone())?;
         if let Some(node) = self.nodes.last_mut() {
@@ -380,6 +391,11 @@ pub(crate) struct Layer {
     pub(crate) weight: Vec<f64>,
     pub(crate) bias: Option<Vec<f64>>,
     pub(crate) name: String,
+}
+
+/// Whether a number is an integer that a layer over integers takes for a weight.
+fn is_weight(w: f64) -> bool {
+    w.fract() == 0.0 && w.abs() < f64::from(1 << 30)
 }
 
 /// One coefficient in place of many equal ones.

@@ -133,23 +133,23 @@ impl Builder {
             let inverse = Value::constant(inverse, b.shape.clone(), Element::Real);
             return self.mul(&a.with_element(Element::Real), &inverse);
         }
-        let (a, b) = self.positive_divisor(a, b)?;
-        self.div(&a, &b, Quotient::Real)
+        if self.non_negative(b) {
+            return self.div(a, b, Quotient::Real);
+        }
+        let sign = self.plus_minus(b)?;
+        let size = self.mul(&sign, b)?;
+        let quotient = self.div(a, &size, Quotient::Real)?;
+        self.mul(&quotient, &sign)
     }
 
-    /// Numerator and divisor with the divisor's sign taken out of both.
-    fn positive_divisor(&mut self, a: &Value, b: &Value) -> Result<(Value, Value), GraphError> {
-        let positive = self.indicator(b, Condition::NonNegative)?;
-        let (minus_a, minus_b) = (self.affine(a, vec![-1.0], vec![0.0])?, self.affine(b, vec![-1.0], vec![0.0])?);
-        Ok((self.select(&positive, a, &minus_a)?, self.select(&positive, b, &minus_b)?))
-    }
-
-    /// `floor(a / b)` of integers, over equal shapes: `(2a - b) / 2b` rounded half up.
+    /// `floor(a / b)` for a divisor of either sign that is not zero, over equal shapes.
     pub(crate) fn floor_ratio(&mut self, a: &Value, b: &Value) -> Result<Value, GraphError> {
-        let (a, b) = self.positive_divisor(a, b)?;
-        let numerator = self.add((2.0, &a), (-1.0, &b))?;
-        let denominator = self.affine(&b, vec![2.0], vec![0.0])?;
-        self.div(&numerator, &denominator, Quotient::Integer)
+        if self.non_negative(b) {
+            return self.floor_quotient(a, b);
+        }
+        let sign = self.plus_minus(b)?;
+        let (a, b) = (self.mul(&sign, a)?, self.mul(&sign, b)?);
+        self.floor_quotient(&a, &b)
     }
 
     /// Bits `[len, n]`: whether each index is each of `0..n`.
@@ -262,15 +262,6 @@ impl Builder {
         let (a, c) = (self.affine(a, vec![-1.0], vec![0.0])?, self.affine(c, vec![-1.0], vec![0.0])?);
         let most = self.greater(&a, &c)?;
         self.affine(&most, vec![-1.0], vec![0.0])
-    }
-
-    /// Square root of what is not negative; of integers the integer part.
-    pub(crate) fn root(&mut self, x: &Value) -> Result<Value, GraphError> {
-        let root = self.emit(FloatOp::Sqrt, &[x], x.shape.clone())?;
-        if x.element == Element::Real {
-            return Ok(root.with_data_type(x.data_type));
-        }
-        Ok(self.floor(&root)?.with_data_type(x.data_type))
     }
 
     /// Product of `group` neighbours.

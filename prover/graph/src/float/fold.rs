@@ -1,7 +1,7 @@
 //! Passes over a finished float graph: chains of views become one view, affine maps and ReLUs move
 //! into the operation that they follow, and what nobody reads is dropped.
 
-use super::{Activation, FloatGraph, FloatId, FloatNode, FloatOp, FloatSource, eval::one_or_each};
+use super::{Activation, Element, FloatGraph, FloatId, FloatNode, FloatOp, FloatSource, eval::one_or_each};
 
 /// Runs the passes until none of them changes anything.
 pub(super) fn simplify(mut graph: FloatGraph) -> FloatGraph {
@@ -129,6 +129,13 @@ fn absorb_one(graph: &mut FloatGraph) -> bool {
             _ => (None, first),
         };
         if graph.nodes[before].activation != Activation::None {
+            return None;
+        }
+        // Products of integers are exact, and take no ReLU along.
+        let product =
+            matches!(graph.nodes[before].op, FloatOp::Mul { .. } | FloatOp::MatMul { .. } | FloatOp::Sum { .. });
+        let integer = graph.tensor(graph.nodes[before].output).element == Element::Integer;
+        if after.activation == Activation::Relu && product && integer {
             return None;
         }
         let map = Map { scale, offset, view: view.map(|v| &graph.nodes[v].op) };

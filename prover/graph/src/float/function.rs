@@ -39,6 +39,30 @@ pub enum Function {
     Sin,
     /// `cos(x)`.
     Cos,
+    /// Hyperbolic sine.
+    Sinh,
+    /// Hyperbolic cosine.
+    Cosh,
+    /// `atan(x)`.
+    Atan,
+    /// `atan(x^2)`.
+    AtanSquare,
+    /// Inverse hyperbolic sine.
+    Asinh,
+    /// `asinh(x^2)`.
+    AsinhSquare,
+    /// `x * tanh(log(1 + exp(x)))`.
+    Mish,
+    /// `x / (1 + exp(-alpha * x))`.
+    Swish {
+        /// Factor in the exponential.
+        alpha: f64,
+    },
+    /// `x` above zero, `alpha * (exp(x / alpha) - 1)` below.
+    Celu {
+        /// Where the saturating side ends.
+        alpha: f64,
+    },
 }
 
 /// Least argument of the functions with a pole at zero.
@@ -58,7 +82,7 @@ impl Function {
                 let inner = std::f64::consts::FRAC_2_PI.sqrt() * (x + 0.044_715 * x * x * x);
                 0.5 * x * (1.0 + inner.tanh())
             }
-            Self::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
+            Self::Softplus => softplus(x),
             Self::Softsign => x / (1.0 + x.abs()),
             Self::Elu { alpha } => {
                 if x > 0.0 {
@@ -74,6 +98,21 @@ impl Function {
             Self::Log => x.max(SMALLEST).ln(),
             Self::Sin => x.sin(),
             Self::Cos => x.cos(),
+            Self::Sinh => x.sinh(),
+            Self::Cosh => x.cosh(),
+            Self::Atan => x.atan(),
+            Self::AtanSquare => (x * x).atan(),
+            Self::Asinh => x.asinh(),
+            Self::AsinhSquare => (x * x).asinh(),
+            Self::Mish => x * softplus(x).tanh(),
+            Self::Swish { alpha } => x / (1.0 + (-alpha * x).exp()),
+            Self::Celu { alpha } => {
+                if x > 0.0 {
+                    x
+                } else {
+                    alpha * (x / alpha).exp_m1()
+                }
+            }
         }
     }
 
@@ -97,8 +136,22 @@ impl Function {
             Self::Log => "log".into(),
             Self::Sin => "sin".into(),
             Self::Cos => "cos".into(),
+            Self::Sinh => "sinh".into(),
+            Self::Cosh => "cosh".into(),
+            Self::Atan => "atan".into(),
+            Self::AtanSquare => "atan_square".into(),
+            Self::Asinh => "asinh".into(),
+            Self::AsinhSquare => "asinh_square".into(),
+            Self::Mish => "mish".into(),
+            Self::Swish { alpha } => format!("swish({alpha})"),
+            Self::Celu { alpha } => format!("celu({alpha})"),
         }
     }
+}
+
+/// `log(1 + exp(x))`.
+fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
 /// Error function: its Maclaurin series near zero, its continued fraction (Abramowitz and Stegun

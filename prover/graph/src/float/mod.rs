@@ -7,12 +7,13 @@
 mod build;
 mod compose;
 mod eval;
+mod exact;
 mod fold;
 mod function;
 pub(crate) mod indices;
 mod reference;
 
-pub(crate) use build::{Builder, Layer, Value};
+pub(crate) use build::{Builder, Data, Layer, Value};
 pub use eval::FloatTrace;
 pub(crate) use eval::bounds;
 pub use function::Function;

@@ -11,7 +11,6 @@ pub(super) fn find(operator: &str) -> Option<Lowering> {
         "Relu" => |b, n, i| Ok(vec![b.relu(n.required(i, 0)?, 1.0, 0.0)?]),
         "LeakyRelu" => leaky_relu,
         "PRelu" => prelu,
-        "Clip" => clip,
         "HardSigmoid" => hard_sigmoid,
         "Softmax" => softmax,
         "Sigmoid" => |b, n, i| smooth(b, n, i, Function::Sigmoid),
@@ -50,7 +49,7 @@ fn prelu(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<V
 }
 
 /// Bounds by two ReLUs: `lo + relu(hi - lo - relu(hi - x))`.
-fn bounded(b: &mut Builder, x: &Value, lo: Option<f64>, hi: Option<f64>) -> Result<Value, GraphError> {
+pub(super) fn bounded(b: &mut Builder, x: &Value, lo: Option<f64>, hi: Option<f64>) -> Result<Value, GraphError> {
     match (lo, hi) {
         (None, None) => Ok(x.clone()),
         (Some(lo), None) => {
@@ -68,28 +67,6 @@ fn bounded(b: &mut Builder, x: &Value, lo: Option<f64>, hi: Option<f64>) -> Resu
             if lo == 0.0 { Ok(between) } else { b.affine(&between, vec![1.0], vec![lo]) }
         }
     }
-}
-
-fn clip(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
-    let x = node.required(inputs, 0)?;
-    let bound = |input: usize, attribute: &str| -> Result<Option<f64>, GraphError> {
-        if let Some(v) = node.float(attribute) {
-            return Ok(Some(v));
-        }
-        match inputs.get(input) {
-            Some(Some(_)) => Ok(node.known(inputs, input, attribute)?.first().copied()),
-            _ => Ok(None),
-        }
-    };
-    // Exporters write the largest float for an absent bound.
-    let given = |v: &f64| v.abs() < 1e30;
-    let (lo, hi) = (bound(1, "min")?.filter(given), bound(2, "max")?.filter(given));
-    if let (Some(lo), Some(hi)) = (lo, hi)
-        && lo > hi
-    {
-        return Err(node.malformed(format!("its least value {lo} is above its greatest {hi}")));
-    }
-    Ok(vec![bounded(b, x, lo, hi)?])
 }
 
 fn hard_sigmoid(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {

@@ -141,7 +141,7 @@ impl Window {
     }
 }
 
-fn conv(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
+pub(super) fn conv(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
     let x = node.required(inputs, 0)?;
     let weight = node.known(inputs, 1, "weight")?;
     let w = node.required(inputs, 1)?;

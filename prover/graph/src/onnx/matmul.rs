@@ -40,7 +40,7 @@ fn gemm(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Ve
     Ok(vec![b.add((1.0, &scaled), (node.float("beta").unwrap_or(1.0), &c))?])
 }
 
-fn matmul(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
+pub(super) fn matmul(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
     let (a, w) = (node.required(inputs, 0)?, node.required(inputs, 1)?);
     if a.shape.is_empty() || w.shape.is_empty() {
         return Err(node.malformed("an operand is a scalar"));

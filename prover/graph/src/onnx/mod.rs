@@ -3,14 +3,20 @@
 mod activation;
 mod along;
 mod arg;
+mod bits;
+mod bound;
 mod compare;
 mod conv;
 mod conv_transpose;
+mod division;
 mod elementwise;
+mod function;
 mod index;
 mod matmul;
 mod normalise;
 mod pool;
+mod power;
+mod quantised;
 mod rearrange;
 mod reduce;
 mod scatter;
@@ -40,16 +46,22 @@ pub(crate) fn lowering(domain: &str, operator: &str) -> Option<Lowering> {
     }
     [
         activation::find,
-        compare::find,
         along::find,
         arg::find,
+        bits::find,
+        bound::find,
+        compare::find,
         conv::find,
         conv_transpose::find,
+        division::find,
         elementwise::find,
+        function::find,
         index::find,
         matmul::find,
         normalise::find,
         pool::find,
+        power::find,
+        quantised::find,
         rearrange::find,
         reduce::find,
         scatter::find,

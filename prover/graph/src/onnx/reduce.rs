@@ -95,7 +95,8 @@ impl Kind {
             Self::L2 => {
                 let square = b.mul_self(x)?;
                 let total = b.sum(&square, n, 1.0, shape)?;
-                b.root(&total)
+                let root = b.strict_root(&total)?;
+                if x.element == Element::Real { Ok(root) } else { b.floor(&root) }
             }
             Self::LogSum => {
                 let total = b.sum(x, n, 1.0, shape)?;

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     GraphError,
-    calibrate::Ranges,
+    calibrate::{Range, Ranges},
     float::{Activation, Element, FloatGraph, FloatId, FloatNode, FloatOp, FloatSource, Quotient},
     int::{
         Condition, DENOMINATOR, INTEGER_PACKING, IntGraph, IntNode, IntOp, IntTensor, Interval, MAX_SHIFT, Packing,
@@ -100,7 +100,7 @@ impl Emitter<'_> {
     }
 
     fn output(&mut self, id: FloatId) -> Result<(), GraphError> {
-        let tensor = self.placed[id.0];
+        let tensor = self.reduced(id)?;
         let bits = self.out.tensor(tensor).range.signed_bits().next_multiple_of(8);
         if bits > 32 {
             return Err(GraphError::Quantise {
@@ -113,6 +113,36 @@ impl Emitter<'_> {
         let packing = Packing::dense(bits);
         self.out.outputs.push(Port { tensor, visibility: self.options.outputs, packing });
         Ok(())
+    }
+
+    /// The tensor of an output: integers that are bounded to more than 32 bits, and have fewer where they were
+    /// observed, leave the model as what was observed.
+    fn reduced(&mut self, id: FloatId) -> Result<TensorId, GraphError> {
+        let tensor = self.placed[id.0];
+        let observed = self.ranges.tensor(id);
+        let within = |bits: u32| observed.lo >= -f64::from(bits - 1).exp2() && observed.hi < f64::from(bits - 1).exp2();
+        let wide = self.range(tensor).signed_bits() > WIDE_INTEGER_PACKING.bits;
+        let node = self.graph.nodes.iter().find(|n| n.output == id);
+        let Some(node) = node.filter(|_| wide && self.exponent(tensor) == 0 && within(WIDE_INTEGER_PACKING.bits))
+        else {
+            return Ok(tensor);
+        };
+        self.out.tensors[tensor.0].name.push_str("/wide");
+        let affine = |offset: i64, shift: u32| {
+            let rescale = Rescale { shift, kind: RescaleKind::Signed };
+            IntOp::Affine { scale: vec![1], offset: vec![offset], rescale }
+        };
+        if within(VALUE_BITS) {
+            return Ok(self.push(node, None, Draft { op: affine(0, 0), inputs: vec![tensor], exponent: 0 }));
+        }
+        // The upper half is checked by its rescale, the lower one by its ReLU.
+        let op = affine(-(1i64 << (MAX_SHIFT - 1)), MAX_SHIFT);
+        let high = self.push(node, Some("high"), Draft { op, inputs: vec![tensor], exponent: -(MAX_SHIFT as i32) });
+        let rescale = Rescale { shift: 0, kind: RescaleKind::Relu };
+        let op = IntOp::Add { ca: 1, cb: -(1i64 << MAX_SHIFT), c: 0, rescale };
+        let low = self.push(node, Some("low"), Draft { op, inputs: vec![tensor, high], exponent: 0 });
+        let op = IntOp::Add { ca: 1i64 << MAX_SHIFT, cb: 1, c: 0, rescale: Rescale::EXACT };
+        Ok(self.push(node, None, Draft { op, inputs: vec![high, low], exponent: 0 }))
     }
 
     fn tensor(&mut self, name: String, shape: Vec<usize>, exponent: i32, range: Interval) -> TensorId {
@@ -220,6 +250,9 @@ impl Emitter<'_> {
         let FloatOp::Linear { shape, width, weight, bias, name } = &node.op else {
             return Err(self.refused(node, "it is no linear layer"));
         };
+        if self.graph.tensor(node.output).element == Element::Integer && self.exponent(x) == 0 {
+            return self.integer_linear(node, x);
+        }
         let input = self.exponent(x);
         let max = weight.iter().fold(0.0f64, |m, w| m.max(w.abs()));
         let (shift, exponent) = self.shift(node, max, input)?;
@@ -237,6 +270,38 @@ impl Emitter<'_> {
             rescale: Rescale { shift, kind: Self::kind(node) },
         };
         Ok(self.push(node, None, Draft { op, inputs: vec![x], exponent }))
+    }
+
+    /// A layer over integers: exact as far as its sums fit 16 bits, rounded to 16 bits beyond.
+    fn integer_linear(&mut self, node: &FloatNode, x: TensorId) -> Result<TensorId, GraphError> {
+        let FloatOp::Linear { shape, width, weight, bias, name } = &node.op else {
+            return Err(self.refused(node, "it is no linear layer"));
+        };
+        let bits = if node.activation == Activation::Relu { VALUE_BITS } else { VALUE_BITS - 1 };
+        let most = self.before(node).max_abs();
+        let most = if most < f64::from(bits).exp2() { most } else { most * self.options.headroom };
+        let dropped = -fitting(most, bits).clamp(-(MAX_SHIFT as i32), 0);
+        let weight = self.param(node, name.clone(), weight, 0)?;
+        let bias = match bias {
+            Some(b) => Some(self.param(node, format!("{name}/bias"), b, 0)?),
+            None => None,
+        };
+        let rescale = Rescale { shift: dropped.unsigned_abs(), kind: Self::kind(node) };
+        let op = IntOp::Linear { shape: *shape, width: *width, weight, bias, rescale };
+        let draft = Draft { op, inputs: vec![x], exponent: -dropped };
+        if dropped == 0 {
+            return Ok(self.push(node, None, draft));
+        }
+        let rounded = self.push(node, Some("rounded"), draft);
+        self.out.tensors[rounded.0].shape = self.graph.tensor(node.output).shape.clone();
+        Ok(self.whole(node, rounded))
+    }
+
+    /// An integer tensor at exponent 0.
+    fn whole(&mut self, node: &FloatNode, id: TensorId) -> TensorId {
+        let levels = self.exponent(id).min(0).unsigned_abs();
+        let op = IntOp::Affine { scale: vec![1i64 << levels], offset: vec![0], rescale: Rescale::EXACT };
+        self.push(node, None, Draft { op, inputs: vec![id], exponent: 0 })
     }
 
     fn param(&mut self, node: &FloatNode, name: String, values: &[f64], exponent: i32) -> Result<usize, GraphError> {
@@ -270,8 +335,8 @@ impl Emitter<'_> {
         terms: &[(&[f64], TensorId)],
         offset: &[f64],
     ) -> Result<TensorId, GraphError> {
-        if let Some(draft) = self.whole(node, terms, offset)? {
-            return Ok(self.push(node, None, draft));
+        if let Some(exact) = self.combined_integers(node, terms, offset)? {
+            return Ok(exact);
         }
         // Exponent at which each term's coefficient is 1 or -1.
         let natural: Option<Vec<i32>> = terms
@@ -290,7 +355,9 @@ impl Emitter<'_> {
                 let exact = self.combined(node, terms, offset, (most, Rescale::EXACT))?;
                 let ranges: Vec<Interval> = terms.iter().map(|(_, id)| self.range(*id)).collect();
                 let range = exact.op.range(&ranges, &self.out.params).output;
-                if integer || range.signed_bits() <= EXACT_BITS {
+                let integers = node.inputs.iter().all(|id| self.graph.tensor(*id).element == Element::Integer);
+                let bits = if integers { PRODUCT_BITS } else { EXACT_BITS };
+                if integer || range.signed_bits() <= bits {
                     return Ok(self.push(node, None, exact));
                 }
             }
@@ -317,29 +384,42 @@ impl Emitter<'_> {
         Ok(self.push(node, None, draft))
     }
 
-    /// Integers with whole coefficients are combined exactly, whatever the coefficients; a ReLU needs 16 bits.
-    fn whole(
-        &self,
+    /// `sum_i coefficient_i * input_i + offset` of integers, exact.
+    fn combined_integers(
+        &mut self,
         node: &FloatNode,
         terms: &[(&[f64], TensorId)],
         offset: &[f64],
-    ) -> Result<Option<Draft>, GraphError> {
-        let whole = |list: &[f64]| list.iter().all(|c| c.fract() == 0.0);
-        let exact = self.graph.tensor(node.output).element == Element::Integer
-            && whole(offset)
-            && terms.iter().all(|(c, id)| whole(c) && self.exponent(*id) == 0);
-        let rescale = match node.activation {
-            Activation::None => Rescale::EXACT,
-            Activation::Relu => Rescale { shift: 0, kind: RescaleKind::Relu },
-        };
-        let fits = node.activation == Activation::None || self.scales.exponents[node.output.0] >= 0;
-        if !(exact && fits) {
+    ) -> Result<Option<TensorId>, GraphError> {
+        let integer = self.graph.tensor(node.output).element == Element::Integer;
+        let mut coefficients = terms.iter().flat_map(|(c, _)| c.iter()).chain(offset);
+        let whole = coefficients.all(|c| c.fract() == 0.0) && terms.iter().all(|(_, id)| self.exponent(*id) == 0);
+        if !integer || !whole {
             return Ok(None);
         }
-        let draft = self.combined(node, terms, offset, (0, rescale))?;
-        let ranges: Vec<Interval> = terms.iter().map(|(_, id)| self.range(*id)).collect();
-        let bits = draft.op.range(&ranges, &self.out.params).output.signed_bits();
-        Ok((bits < TENSOR_BITS).then_some(draft))
+        if node.activation == Activation::None {
+            let draft = self.combined(node, terms, offset, (0, Rescale::EXACT))?;
+            let ranges: Vec<Interval> = terms.iter().map(|(_, id)| self.range(*id)).collect();
+            let fits = draft.op.range(&ranges, &self.out.params).output.signed_bits() < TENSOR_BITS;
+            return Ok(fits.then(|| self.push(node, None, draft)));
+        }
+        let observed = self.before(node).max_abs();
+        if observed < f64::from(VALUE_BITS).exp2() {
+            let rescale = Rescale { shift: 0, kind: RescaleKind::Relu };
+            let draft = self.combined(node, terms, offset, (0, rescale))?;
+            return Ok(Some(self.push(node, None, draft)));
+        }
+        let draft = self.combined(node, terms, offset, (0, Rescale::EXACT))?;
+        let whole = self.push(node, Some("whole"), draft);
+        let sign = self.test(node, Some("sign"), Condition::NonNegative, whole)?;
+        let op = IntOp::Mul { c: 1, rescale: Rescale::EXACT };
+        Ok(Some(self.push(node, None, Draft { op, inputs: vec![sign, whole], exponent: 0 })))
+    }
+
+    /// What a node computes before its activation.
+    fn before(&self, node: &FloatNode) -> Range {
+        let at = self.position(node);
+        self.ranges.before_activation.get(at).copied().unwrap_or_else(|| self.ranges.tensor(node.output))
     }
 
     fn combined(
@@ -367,8 +447,7 @@ impl Emitter<'_> {
     fn mul(&mut self, node: &FloatNode, c: f64, inputs: [TensorId; 2]) -> Result<TensorId, GraphError> {
         if self.graph.tensor(node.output).element == Element::Integer {
             let op = IntOp::Mul { c: c as i64, rescale: Rescale::EXACT };
-            let inputs = self.multiplicands(node, inputs, |ranges| op.range(&ranges, &[]).output)?;
-            return Ok(self.push(node, None, Draft { op, inputs, exponent: 0 }));
+            return self.integer_product(node, op, inputs);
         }
         let power =
             power_of_two(c).ok_or_else(|| self.refused(node, format!("its coefficient {c} is no power of two")))?;
@@ -448,8 +527,7 @@ impl Emitter<'_> {
     ) -> Result<TensorId, GraphError> {
         if self.graph.tensor(node.output).element == Element::Integer {
             let op = IntOp::MatMul { rows, inner, cols, rescale: Rescale::EXACT };
-            let inputs = self.multiplicands(node, inputs, |ranges| op.range(&ranges, &[]).output)?;
-            return Ok(self.push(node, None, Draft { op, inputs, exponent: 0 }));
+            return self.integer_product(node, op, inputs);
         }
         let mut a = self.narrow(node, 0, inputs[0], Narrow::Spread)?;
         let mut b = self.narrow(node, 1, inputs[1], Narrow::Spread)?;
@@ -510,7 +588,17 @@ impl Emitter<'_> {
         if fits {
             return Ok(id);
         }
-        let observed = self.ranges.tensor(node.inputs[i]).max_abs() * self.options.headroom;
+        let observed = self.ranges.tensor(node.inputs[i]);
+        let integer = self.graph.tensor(node.inputs[i]).element == Element::Integer && self.exponent(id) == 0;
+        let greatest = f64::from(VALUE_BITS).exp2() - 1.0;
+        if integer && matches!(how, Narrow::Spread) && observed.lo >= 0.0 && observed.hi <= greatest {
+            let rescale = Rescale { shift: 0, kind: RescaleKind::Relu };
+            let op = IntOp::Affine { scale: vec![1], offset: vec![0], rescale };
+            return Ok(self.push(node, Some("narrow"), Draft { op, inputs: vec![id], exponent: 0 }));
+        }
+        // Integers that fit stay exact.
+        let fits = integer && observed.max_abs() < f64::from(VALUE_BITS - 1).exp2();
+        let observed = if fits { observed.max_abs() } else { observed.max_abs() * self.options.headroom };
         let exponent = fitting(observed, VALUE_BITS - 1).min(self.exponent(id));
         self.coarser(node, id, self.exponent(id) - exponent)
     }
@@ -535,6 +623,18 @@ impl Emitter<'_> {
         let op = IntOp::Affine { scale: vec![1i64 << (shift - step)], offset: vec![0], rescale };
         let exponent = self.exponent(id) - levels;
         Ok(self.push(node, Some("narrow"), Draft { op, inputs: vec![id], exponent }))
+    }
+
+    /// A product of integers, exact as far as the operands need no rounding.
+    fn integer_product(&mut self, node: &FloatNode, op: IntOp, inputs: [TensorId; 2]) -> Result<TensorId, GraphError> {
+        let inputs = self.multiplicands(node, inputs, |ranges| op.range(&ranges, &[]).output)?;
+        let exponent = inputs.iter().map(|id| self.exponent(*id)).sum();
+        if exponent == 0 {
+            return Ok(self.push(node, None, Draft { op, inputs, exponent }));
+        }
+        let rounded = self.push(node, Some("rounded"), Draft { op, inputs, exponent });
+        self.out.tensors[rounded.0].shape = self.graph.tensor(node.output).shape.clone();
+        Ok(self.whole(node, rounded))
     }
 
     /// Two integer operands; where their product could be too wide, as values of 16 bits.

@@ -1,3 +1,5 @@
+use std::f64::consts::{PI, TAU};
+
 use crate::{
     calibrate::{Range, Ranges},
     float::{Activation, Element, FloatGraph, FloatId, FloatNode, FloatOp, FloatTensor, Function},
@@ -14,12 +16,20 @@ fn saturation(function: Function) -> Option<f64> {
     }
 }
 
-/// How far below zero an exponential is nothing beside 1; a little less than a power of two.
-const VANISHING: f64 = 15.99;
+/// How far below its greatest argument an exponential is less than half a unit of its output.
+const EXP_DEPTH: f64 = 12.0;
+
+/// Range of an exponential's argument from which on it is cut off at [`EXP_DEPTH`].
+const EXP_RANGE: f64 = 20.0;
+
+/// Range of a periodic function's argument from which on it is brought into one period: before, the table's points lie
+/// as close.
+const WIDE_ARGUMENT: f64 = 32.0;
 
 /// Clamps the inputs of saturating functions that reach far into the constant part, so that the
 /// table's points lie where the function moves: `x` becomes
-/// `B - relu(2 B - relu(x + B))`, whose inner ReLU joins the operation that computes `x`.
+/// `B - relu(2 B - relu(x + B))`, whose inner ReLU joins the operation that computes `x`. Exponentials are cut off
+/// below, where they are no more than rounding errors, and angles lose whole turns.
 pub(super) fn clamp_functions(graph: &FloatGraph, ranges: &Ranges, headroom: f64) -> (FloatGraph, Ranges) {
     let mut out = FloatGraph { nodes: Vec::new(), ..graph.clone() };
     let mut observed = Ranges { before_activation: Vec::new(), ..ranges.clone() };
@@ -31,15 +41,22 @@ pub(super) fn clamp_functions(graph: &FloatGraph, ranges: &Ranges, headroom: f64
         {
             let mut clamp = Clamp { graph: &mut out, ranges: &mut observed, headroom, bound };
             node.inputs = vec![clamp.insert(&node.name, *read)];
-        }
-        if let (FloatOp::Function { function: Function::Exp, centre }, [read]) = (&mut node.op, &node.inputs[..])
-            && ranges.tensor(*read).hi <= 0.0
-            && ranges.tensor(*read).lo * headroom < -VANISHING
-        {
-            // What is further below adds nothing to a softmax's sum: `x` becomes `relu(x + 16) - 16`.
-            let mut clamp = Clamp { graph: &mut out, ranges: &mut observed, headroom, bound: VANISHING };
-            *centre = VANISHING;
-            node.inputs = vec![clamp.below(&node.name, *read)];
+        } else if let (FloatOp::Function { function, centre }, [read]) = (&mut node.op, &node.inputs[..]) {
+            let range = ranges.tensor(*read);
+            let mut clamp = Clamp { graph: &mut out, ranges: &mut observed, headroom, bound: 0.0 };
+            match function {
+                Function::Exp if (range.hi - range.lo) * headroom > EXP_RANGE => {
+                    let least = range.hi - EXP_DEPTH;
+                    let (lo, hi) = (range.lo * headroom - least, range.hi * headroom - least);
+                    let bounds = (lo.min(0.0), hi.max(EXP_DEPTH), Activation::Relu);
+                    node.inputs = vec![clamp.map(&node.name, *read, (1.0, -least), bounds)];
+                    *centre -= least;
+                }
+                Function::Sin | Function::Cos if range.max_abs() * headroom > WIDE_ARGUMENT / 2.0 => {
+                    node.inputs = vec![clamp.period(&node.name, *read)];
+                }
+                _ => {}
+            }
         }
         out.nodes.push(node);
         observed.before_activation.push(ranges.before_activation[at]);
@@ -55,12 +72,6 @@ struct Clamp<'a> {
 }
 
 impl Clamp<'_> {
-    /// `relu(x + bound)` of an `x` that is not positive.
-    fn below(&mut self, node: &str, read: FloatId) -> FloatId {
-        let lo = self.ranges.tensor(read).lo * self.headroom + self.bound;
-        self.map(node, read, (1.0, self.bound), (lo, self.bound, Activation::Relu))
-    }
-
     /// The three maps; returns the clamped tensor.
     fn insert(&mut self, node: &str, read: FloatId) -> FloatId {
         let (bound, range) = (self.bound, self.ranges.tensor(read));
@@ -72,20 +83,43 @@ impl Clamp<'_> {
         self.map(node, below, (-1.0, bound), (-bound, bound, Activation::None))
     }
 
+    /// An angle less the nearest whole number of turns.
+    fn period(&mut self, node: &str, read: FloatId) -> FloatId {
+        let range = self.ranges.tensor(read);
+        let turn = |x: f64| x * self.headroom / TAU + 0.5;
+        let (lo, hi) = (turn(range.lo), turn(range.hi));
+        let turns = self.map(node, read, (1.0 / TAU, 0.5), (lo, hi, Activation::None));
+        let bounds = (lo.floor(), hi.floor(), Activation::None);
+        let whole = self.push(node, (FloatOp::Floor, Element::Integer), &[turns], bounds);
+        let op = FloatOp::Add { ca: 1.0, cb: -TAU, c: 0.0 };
+        self.push(node, (op, Element::Real), &[read, whole], (-PI, PI, Activation::None))
+    }
+
     fn map(
         &mut self,
         node: &str,
         read: FloatId,
         (scale, offset): (f64, f64),
+        bounds: (f64, f64, Activation),
+    ) -> FloatId {
+        let op = FloatOp::Affine { scale: vec![scale], offset: vec![offset] };
+        self.push(node, (op, Element::Real), &[read], bounds)
+    }
+
+    fn push(
+        &mut self,
+        node: &str,
+        (op, element): (FloatOp, Element),
+        read: &[FloatId],
         (lo, hi, activation): (f64, f64, Activation),
     ) -> FloatId {
-        let shape = self.graph.tensor(read).shape.clone();
+        let first = self.graph.tensor(read[0]);
+        let (shape, name) = (first.shape.clone(), first.name.clone());
         let output = FloatId(self.graph.tensors.len());
-        let name = format!("{}/clamp{}", self.graph.tensor(read).name, output.0);
-        self.graph.tensors.push(FloatTensor { name, shape, element: Element::Real });
-        let op = FloatOp::Affine { scale: vec![scale], offset: vec![offset] };
+        let name = format!("{name}/clamp{}", output.0);
+        self.graph.tensors.push(FloatTensor { name, shape, element });
         let name = node.to_owned();
-        self.graph.nodes.push(FloatNode { name, op, activation, inputs: vec![read], output });
+        self.graph.nodes.push(FloatNode { name, op, activation, inputs: read.to_vec(), output });
         let range = |lo: f64, hi: f64| {
             let (lo, hi) = (lo / self.headroom, hi / self.headroom);
             Range::between(lo, hi)

@@ -132,7 +132,8 @@ fn wide(graph: &FloatGraph) -> Vec<bool> {
                 FloatOp::Linear { .. } | FloatOp::Affine { .. } => true,
                 FloatOp::Sum { .. } | FloatOp::Add { .. } => true,
                 FloatOp::Floor | FloatOp::Indicator { .. } => true,
-                FloatOp::Div { .. } => i == 1,
+                // A rounded numerator would round the quotient twice.
+                FloatOp::Div { quotient } => i == 1 || quotient == Quotient::Integer,
                 FloatOp::View { .. } | FloatOp::Select => wide[node.output.0],
                 FloatOp::Max { .. }
                 | FloatOp::Function { .. }
