@@ -97,6 +97,17 @@ impl Builder {
         &self.nodes
     }
 
+    /// The node that computes a tensor; an input has none.
+    pub(super) fn producer(&self, id: FloatId) -> Option<FloatNode> {
+        self.nodes.iter().rev().find(|n| n.output == id).cloned()
+    }
+
+    /// A tensor as a value.
+    pub(super) fn tensor_of(&self, id: FloatId) -> Value {
+        let FloatTensor { name, shape, element } = self.tensors[id.0].clone();
+        Value { data: Data::Tensor(id), shape, element, data_type: widest(element), name }
+    }
+
     /// Names the nodes to come.
     pub(crate) fn enter(&mut self, node: &str) {
         node.clone_into(&mut self.scope);

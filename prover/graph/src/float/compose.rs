@@ -1,7 +1,7 @@
 //! What operators have in common, as programs over the graph's operations.
 
 use super::{Builder, Element, FloatOp, FloatSource, Quotient, Value, indices};
-use crate::{GraphError, int::Condition};
+use crate::{GraphError, calibrate::MASKED, int::Condition};
 
 impl Builder {
     /// 1 where the condition holds.
@@ -21,9 +21,16 @@ impl Builder {
         Ok(self.affine(x, vec![-1.0], vec![1.0])?.bit())
     }
 
-    /// Both of two bits.
+    /// Both of two bits; where one is known, the other or nothing.
     pub(crate) fn and(&mut self, a: &Value, b: &Value) -> Result<Value, GraphError> {
-        Ok(self.mul(a, b)?.bit())
+        let (known, other) = if a.known().is_some() { (a, b) } else { (b, a) };
+        let Some(known) = known.known() else { return Ok(self.mul(a, b)?.bit()) };
+        let source = |(i, bit): (usize, &f64)| match *bit {
+            0.0 => FloatSource::Constant(0.0),
+            _ => FloatSource::Element(0, i as u32),
+        };
+        let sources = known.iter().enumerate().map(source).collect();
+        Ok(self.assemble(std::slice::from_ref(other), sources, a.shape.clone())?.bit())
     }
 
     /// Either of two bits, or both.
@@ -47,6 +54,12 @@ impl Builder {
 
     /// Whether `a = b`, over equal shapes.
     pub(crate) fn equal(&mut self, a: &Value, b: &Value) -> Result<Value, GraphError> {
+        let infinite = |v: &Value| v.known().is_some_and(|v| !v.is_empty() && v.iter().all(|v| *v <= MASKED));
+        match (infinite(a), infinite(b)) {
+            (true, false) => return self.masked(b),
+            (false, true) => return self.masked(a),
+            _ => {}
+        }
         let difference = self.add((1.0, a), (-1.0, b))?;
         self.indicator(&difference, Condition::Zero)
     }

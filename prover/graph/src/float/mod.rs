@@ -11,6 +11,7 @@ mod exact;
 mod fold;
 mod function;
 pub(crate) mod indices;
+mod masked;
 mod reference;
 
 pub(crate) use build::{Builder, Data, Layer, Value};

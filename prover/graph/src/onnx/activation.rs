@@ -4,6 +4,7 @@ use super::{Lowering, Node, elementwise::pair};
 use crate::{
     GraphError,
     float::{Builder, Function, Quotient, Value, indices},
+    int::Condition,
 };
 
 pub(super) fn find(operator: &str) -> Option<Lowering> {
@@ -12,7 +13,11 @@ pub(super) fn find(operator: &str) -> Option<Lowering> {
         "LeakyRelu" => leaky_relu,
         "PRelu" => prelu,
         "HardSigmoid" => hard_sigmoid,
-        "Softmax" => softmax,
+        "Softmax" => |b, n, i| along(b, n, i, softmax_rows),
+        "LogSoftmax" => log_softmax,
+        "Hardmax" => |b, n, i| along(b, n, i, hardmax_rows),
+        "Swish" => |b, n, i| Ok(vec![swish(b, n.required(i, 0)?, n.float("alpha").unwrap_or(1.0))?]),
+        "SwiGLU" => swiglu,
         "Sigmoid" => |b, n, i| smooth(b, n, i, Function::Sigmoid),
         "Tanh" => |b, n, i| smooth(b, n, i, Function::Tanh),
         "Softplus" => |b, n, i| smooth(b, n, i, Function::Softplus),
@@ -76,8 +81,13 @@ fn hard_sigmoid(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> R
     Ok(vec![bounded(b, &line, Some(0.0), Some(1.0))?])
 }
 
-/// Over one axis; before operator set 13 over all axes from `axis` on.
-fn softmax(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
+/// A function of rows `[rows, n]` on one axis; before operator set 13 on all axes from `axis` on.
+fn along(
+    b: &mut Builder,
+    node: &Node<'_>,
+    inputs: &[Option<Value>],
+    f: fn(&mut Builder, &Value) -> Result<Value, GraphError>,
+) -> Result<Vec<Value>, GraphError> {
     let x = node.required(inputs, 0)?;
     let rank = x.shape.len();
     let axis = node.axis(node.int("axis").unwrap_or(if node.opset < 13 { 1 } else { -1 }), rank)?;
@@ -94,18 +104,85 @@ fn softmax(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result
     }
     let moved = b.transpose(x, &perm)?;
     let rows = moved.len() / n;
-    let flat = moved.reshaped(vec![rows, n]);
-    let most = b.max(&flat, n, vec![rows, 1])?;
-    let most = b.expand(&most, &[rows, n])?;
-    let below = b.add((1.0, &flat), (-1.0, &most))?;
-    let exp = b.function(&below, Function::Exp)?;
-    let total = b.sum(&exp, n, 1.0, vec![rows, 1])?;
-    let total = b.expand(&total, &[rows, n])?;
-    let out = b.div(&exp, &total, Quotient::Share)?.reshaped(moved.shape);
+    let out = f(b, &moved.reshaped(vec![rows, n]))?.reshaped(moved.shape);
     let mut inverse = vec![0; rank];
     for (at, axis) in perm.iter().enumerate() {
         inverse[*axis] = at;
     }
     let back = indices::permute(&out.shape, &inverse);
     Ok(vec![b.gather(&out, &back, x.shape.clone())?])
+}
+
+/// Distance of each element of `[rows, n]` from its row's greatest.
+fn below_greatest(b: &mut Builder, rows: &Value) -> Result<Value, GraphError> {
+    let (count, n) = (rows.shape[0], rows.shape[1]);
+    let most = b.max(rows, n, vec![count, 1])?;
+    let most = b.expand(&most, &rows.shape)?;
+    b.add((1.0, rows), (-1.0, &most))
+}
+
+/// Softmax of each row of `[rows, n]`.
+pub(super) fn softmax_rows(b: &mut Builder, rows: &Value) -> Result<Value, GraphError> {
+    let (count, n) = (rows.shape[0], rows.shape[1]);
+    let below = below_greatest(b, rows)?;
+    let exp = b.function(&below, Function::Exp)?;
+    let total = b.sum(&exp, n, 1.0, vec![count, 1])?;
+    let total = b.expand(&total, &rows.shape)?;
+    b.div(&exp, &total, Quotient::Share)
+}
+
+/// `x - max - ln(sum(exp(x - max)))` of each row of `[rows, n]`: the sum is at least 1.
+pub(super) fn log_softmax_rows(b: &mut Builder, rows: &Value) -> Result<Value, GraphError> {
+    let (count, n) = (rows.shape[0], rows.shape[1]);
+    let below = below_greatest(b, rows)?;
+    let exp = b.function(&below, Function::Exp)?;
+    let total = b.sum(&exp, n, 1.0, vec![count, 1])?;
+    let log = b.function(&total, Function::Log)?;
+    let log = b.expand(&log, &rows.shape)?;
+    b.add((1.0, &below), (-1.0, &log))
+}
+
+pub(super) fn log_softmax(
+    b: &mut Builder,
+    node: &Node<'_>,
+    inputs: &[Option<Value>],
+) -> Result<Vec<Value>, GraphError> {
+    along(b, node, inputs, log_softmax_rows)
+}
+
+/// 1 at the first of each row's greatest elements, 0 elsewhere.
+fn hardmax_rows(b: &mut Builder, rows: &Value) -> Result<Value, GraphError> {
+    let (count, n) = (rows.shape[0], rows.shape[1]);
+    let below = below_greatest(b, rows)?;
+    let greatest = b.indicator(&below, Condition::Zero)?;
+    let mut seen = b.pick(&greatest, 1, 0)?;
+    let mut first = vec![seen.clone()];
+    for at in 1..n {
+        let here = b.pick(&greatest, 1, at)?;
+        let before = b.not(&seen)?;
+        let here = b.and(&here, &before)?;
+        if at + 1 < n {
+            seen = b.add((1.0, &seen), (1.0, &here))?.bit();
+        }
+        first.push(here);
+    }
+    let out = b.stack(&first, 1)?.reshaped(vec![count, n]);
+    Ok(out.with_element(rows.element).with_data_type(rows.data_type))
+}
+
+/// `x * sigmoid(alpha * x)`.
+fn swish(b: &mut Builder, x: &Value, alpha: f64) -> Result<Value, GraphError> {
+    let inner = b.affine(x, vec![alpha], vec![0.0])?;
+    let gate = b.function(&inner, Function::Sigmoid)?;
+    b.mul(x, &gate)
+}
+
+/// `swish(a) * b` over equal shapes.
+fn swiglu(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
+    let (x, y) = (node.required(inputs, 0)?, node.required(inputs, 1)?);
+    if x.shape != y.shape {
+        return Err(node.malformed(format!("inputs of shapes {:?} and {:?}, which are not equal", x.shape, y.shape)));
+    }
+    let gate = swish(b, x, node.float("alpha").unwrap_or(1.0))?;
+    Ok(vec![b.mul(&gate, y)?])
 }

@@ -60,7 +60,7 @@ pub(super) fn matmul(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>])
 }
 
 /// Product over the last two axes, the others broadcast.
-fn product(b: &mut Builder, node: &Node<'_>, a: &Value, w: &Value) -> Result<Value, GraphError> {
+pub(super) fn product(b: &mut Builder, node: &Node<'_>, a: &Value, w: &Value) -> Result<Value, GraphError> {
     let (lead_a, [rows, inner]) = split(a);
     let (lead_w, [height, cols]) = split(w);
     if inner != height || inner == 0 {

@@ -3,6 +3,7 @@
 mod activation;
 mod along;
 mod arg;
+mod attention;
 mod bits;
 mod bound;
 mod compare;
@@ -12,13 +13,17 @@ mod division;
 mod elementwise;
 mod function;
 mod index;
+mod linear_attention;
+mod loss;
 mod matmul;
 mod normalise;
 mod pool;
 mod power;
 mod quantised;
 mod rearrange;
+mod recurrent;
 mod reduce;
+mod rotary;
 mod scatter;
 mod shape;
 mod structure;
@@ -48,6 +53,7 @@ pub(crate) fn lowering(domain: &str, operator: &str) -> Option<Lowering> {
         activation::find,
         along::find,
         arg::find,
+        attention::find,
         bits::find,
         bound::find,
         compare::find,
@@ -57,13 +63,17 @@ pub(crate) fn lowering(domain: &str, operator: &str) -> Option<Lowering> {
         elementwise::find,
         function::find,
         index::find,
+        linear_attention::find,
+        loss::find,
         matmul::find,
         normalise::find,
         pool::find,
         power::find,
         quantised::find,
         rearrange::find,
+        recurrent::find,
         reduce::find,
+        rotary::find,
         scatter::find,
         shape::find,
         structure::find,
@@ -107,6 +117,10 @@ impl<'a> Node<'a> {
 
     pub(crate) fn text(&self, name: &str) -> Option<String> {
         self.attribute(name).map(|a| String::from_utf8_lossy(&a.s).into_owned())
+    }
+
+    pub(crate) fn texts(&self, name: &str) -> Option<Vec<String>> {
+        self.attribute(name).map(|a| a.strings.iter().map(|s| String::from_utf8_lossy(s).into_owned()).collect())
     }
 
     pub(crate) fn tensor(&self, name: &str) -> Option<&'a TensorProto> {

@@ -21,17 +21,16 @@ pub(super) fn find(operator: &str) -> Option<Lowering> {
     })
 }
 
-/// The identity at inference.
+/// The identity at inference; its mask keeps everything.
 fn dropout(_: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
-    if node.proto.output.len() > 1 && node.proto.output.iter().skip(1).any(|o| !o.is_empty()) {
-        return Err(node.unsupported("its mask output is used", "export the model in evaluation mode"));
-    }
     if let Some(Some(training)) = inputs.get(2)
         && training.known() != Some(&[0.0])
     {
         return Err(node.unsupported("it is in training mode", "export the model in evaluation mode"));
     }
-    Ok(vec![node.required(inputs, 0)?.clone()])
+    let x = node.required(inputs, 0)?;
+    let mask = Value::constant(vec![1.0; x.len()], x.shape.clone(), Element::Integer).bit();
+    Ok(vec![x.clone(), mask])
 }
 
 fn constant(_: &mut Builder, node: &Node<'_>, _: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {

@@ -17,6 +17,21 @@ pub(super) fn lower(graph: &FloatGraph, ranges: &Ranges) -> (FloatGraph, Ranges)
     for range in ranges.tensors.iter_mut().chain(&mut ranges.before_activation).filter(|r| r.masked) {
         range.lo -= distance;
     }
+    // What a view or a choice passes on is masked as far down as its result: constants alone have no range.
+    for node in graph.nodes.iter().rev() {
+        let passed = match node.op {
+            FloatOp::View { .. } => &node.inputs[..],
+            FloatOp::Select => &node.inputs[1..],
+            _ => continue,
+        };
+        let out = ranges.tensor(node.output);
+        for range in passed.iter().map(|id| id.0).filter(|_| out.masked) {
+            let range = &mut ranges.tensors[range];
+            if range.masked {
+                range.lo = range.lo.min(out.lo);
+            }
+        }
+    }
     for node in &mut graph.nodes {
         let least = ranges.tensor(node.output).lo;
         match &mut node.op {
