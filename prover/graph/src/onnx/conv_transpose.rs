@@ -7,7 +7,9 @@
 
 use super::{
     Lowering, Node,
-    conv::{bias, numbers, spatial},
+    conv::{bias, biased},
+    matmul,
+    window::{Reads, joined, numbers, patches, spatial},
 };
 use crate::{
     GraphError,
@@ -38,6 +40,8 @@ struct Phase {
     first: usize,
     /// Outputs, `stride` apart.
     outputs: usize,
+    /// Where they are.
+    elements: Vec<usize>,
     /// Taps of the kernel, in the order in which the convolution of stride 1 reads them.
     taps: Vec<usize>,
     dilation: usize,
@@ -65,10 +69,20 @@ impl Axis {
         Phase {
             first,
             outputs: (self.output - first).div_ceil(self.stride),
+            elements: (first..self.output).step_by(self.stride).collect(),
             taps,
             dilation,
             before: last as isize - start as isize,
         }
+    }
+
+    /// Element of the input under each of a phase's taps, at each of its outputs.
+    fn reads(&self, phase: &Phase) -> Reads {
+        let read = |output: usize, tap: usize| {
+            let at = (output + self.before).checked_sub(tap * self.dilation)? / self.stride;
+            (at < self.input).then_some(at)
+        };
+        phase.elements.iter().map(|output| phase.taps.iter().map(|tap| read(*output, *tap)).collect()).collect()
     }
 }
 
@@ -79,8 +93,10 @@ impl Phase {
     }
 }
 
-/// The attributes as two axes; a one-dimensional operator has a first axis of one element.
-fn axes(node: &Node<'_>, x: &Value, kernel: &[usize]) -> Result<[Axis; 2], GraphError> {
+/// The attributes, axis by axis.
+///
+/// An `output_shape` beyond what the operation reaches has zeros at its end.
+fn axes(node: &Node<'_>, x: &Value, kernel: &[usize]) -> Result<Vec<Axis>, GraphError> {
     let rank = kernel.len();
     let strides = numbers(node, "strides", rank, 1)?;
     let dilations = numbers(node, "dilations", rank, 1)?;
@@ -94,7 +110,7 @@ fn axes(node: &Node<'_>, x: &Value, kernel: &[usize]) -> Result<[Axis; 2], Graph
     if !["", "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"].contains(&auto.as_str()) {
         return Err(node.malformed(format!("auto_pad `{auto}`")));
     }
-    let mut axes = [Axis { input: 1, kernel: 1, stride: 1, dilation: 1, output: 1, before: 0 }; 2];
+    let mut axes = Vec::with_capacity(rank);
     for axis in 0..rank {
         let (input, kernel, stride, dilation) = (x.shape[2 + axis], kernel[axis], strides[axis], dilations[axis]);
         if input == 0 || kernel == 0 {
@@ -108,9 +124,7 @@ fn axes(node: &Node<'_>, x: &Value, kernel: &[usize]) -> Result<[Axis; 2], Graph
         };
         let (before, output) = match wanted {
             Some(output) => {
-                let padding = whole.checked_sub(output).ok_or_else(|| {
-                    node.malformed(format!("an output of {output} where the operation reaches {whole} elements"))
-                })?;
+                let padding = whole.saturating_sub(output);
                 let less = padding / 2;
                 (if auto == "SAME_UPPER" { less } else { padding - less }, output)
             }
@@ -123,34 +137,66 @@ fn axes(node: &Node<'_>, x: &Value, kernel: &[usize]) -> Result<[Axis; 2], Graph
                 (pads[axis], output)
             }
         };
-        axes[2 - rank + axis] = Axis { input, kernel, stride, dilation, output, before };
+        axes.push(Axis { input, kernel, stride, dilation, output, before });
     }
     Ok(axes)
 }
 
+/// A transposed convolution's sizes.
+struct Shapes {
+    groups: usize,
+    /// Input channels of a group.
+    inner: usize,
+    /// Output channels of a group.
+    width: usize,
+    /// Shape of the output.
+    output: Vec<usize>,
+}
+
 fn conv_transpose(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
-    let x = node.required(inputs, 0)?;
-    let weight = node.known(inputs, 1, "weight")?;
-    let w = node.required(inputs, 1)?;
+    let (x, w) = (node.required(inputs, 0)?, node.required(inputs, 1)?);
     spatial(node, x)?;
-    let rank = x.shape.len();
-    if w.shape.len() != rank {
+    if w.shape.len() != x.shape.len() {
         return Err(node.malformed(format!("weight {:?} for input {:?}", w.shape, x.shape)));
     }
     let groups = usize::try_from(node.int("group").unwrap_or(1)).unwrap_or(0);
     let (batch, channels, width) = (x.shape[0], x.shape[1], w.shape[1]);
-    if groups == 0 || width == 0 || channels % groups != 0 || w.shape[0] != channels {
+    if groups == 0 || width == 0 || channels % groups != 0 || channels == 0 || w.shape[0] != channels {
         return Err(node.malformed(format!("{groups} groups of {channels} channels with weight {:?}", w.shape)));
     }
     let axes = axes(node, x, &w.shape[2..])?;
     let outputs = width * groups;
-    let bias = bias(node, inputs, outputs)?;
-    let inner = channels / groups;
+    let bias = bias(node, inputs, 2, outputs)?;
+    let output: Vec<usize> = [batch, outputs].into_iter().chain(axes.iter().map(|axis| axis.output)).collect();
+    b.check_size(&output)?;
+    let shapes = Shapes { groups, inner: channels / groups, width, output };
+    let weight = w.known().filter(|_| x.known().is_none());
+    let one = Axis { input: 1, kernel: 1, stride: 1, dilation: 1, output: 1, before: 0 };
+    let two = match axes[..] {
+        [column] => Some([one, column]),
+        [row, column] => Some([row, column]),
+        _ => None,
+    };
+    let joined = bias.and_then(Value::known);
+    if let (Some(weight), Some(axes)) = (weight, two) {
+        let y = layered(b, (x, w), (&shapes, axes), (weight, joined))?;
+        return Ok(vec![if joined.is_some() { y } else { biased(b, &y, bias)? }]);
+    }
+    let y = gathered(b, (x, w), &shapes, &axes)?;
+    Ok(vec![biased(b, &y, bias)?])
+}
+
+/// A transposed convolution over one or two axes with known weights: a linear layer a phase, image and group.
+fn layered(
+    b: &mut Builder,
+    (x, w): (&Value, &Value),
+    (shapes, axes): (&Shapes, [Axis; 2]),
+    (weight, bias): (&[f64], Option<&[f64]>),
+) -> Result<Value, GraphError> {
+    let Shapes { groups, inner, width, .. } = *shapes;
+    let (batch, channels, outputs) = (x.shape[0], x.shape[1], width * groups);
     let taps = axes[0].kernel * axes[1].kernel;
     let [rows, columns] = axes.map(|axis| axis.output);
-    let mut shape = vec![batch, outputs];
-    shape.extend_from_slice(&[rows, columns][4 - rank..]);
-    b.check_size(&shape)?;
     let mut parts = Vec::new();
     let mut sources = vec![FloatSource::Constant(0.0); batch * outputs * rows * columns];
     let phases =
@@ -199,7 +245,79 @@ fn conv_transpose(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) ->
             }
         }
     }
-    Ok(vec![b.assemble(&parts, sources, shape)?])
+    b.assemble(&parts, sources, shapes.output.clone())
+}
+
+/// Any other transposed convolution: for each phase and group the product of the elements read, as a matrix, with
+/// the weights.
+fn gathered(b: &mut Builder, (x, w): (&Value, &Value), shapes: &Shapes, axes: &[Axis]) -> Result<Value, GraphError> {
+    let Shapes { groups, inner, width, ref output } = *shapes;
+    let outputs = width * groups;
+    let kernel: usize = axes.iter().map(|axis| axis.kernel).product();
+    let input: Vec<usize> = axes.iter().map(|axis| axis.input).collect();
+    let area: usize = axes.iter().map(|axis| axis.output).product();
+    let mut parts = Vec::new();
+    let mut sources = vec![FloatSource::Constant(0.0); output.iter().product()];
+    for phases in combinations(axes) {
+        let reads: Vec<Reads> = phases.iter().zip(axes).map(|(phase, axis)| axis.reads(phase)).collect();
+        let mut sizes: Vec<usize> = phases.iter().map(|phase| phase.outputs).collect();
+        sizes.extend(phases.iter().map(|phase| phase.taps.len()));
+        b.check_size(&sizes)?;
+        let taps = every(&phases, axes, |phase| phase.taps.clone(), |axis| axis.kernel);
+        let elements = every(&phases, axes, |phase| phase.elements.clone(), |axis| axis.output);
+        if taps.is_empty() {
+            continue;
+        }
+        let reads = joined(&reads, &input);
+        for g in 0..groups {
+            let patches = patches(b, x, (&reads, taps.len()), (g * inner, inner))?;
+            let rows = inner * taps.len();
+            let at: Vec<usize> = (0..rows * width)
+                .map(|i| {
+                    let (row, o) = (i / width, i % width);
+                    ((g * inner + row / taps.len()) * width + o) * kernel + taps[row % taps.len()]
+                })
+                .collect();
+            let mut weight = b.gather(w, &at, vec![rows, width])?;
+            weight.name = format!("{}/{g}.{}", w.name, parts.len());
+            for image in 0..x.shape[0] {
+                for (o, (q, element)) in (0..width).flat_map(|o| elements.iter().enumerate().map(move |e| (o, e))) {
+                    let row = image * elements.len() + q;
+                    sources[(image * outputs + g * width + o) * area + element] =
+                        FloatSource::Element(parts.len() as u32, (row * width + o) as u32);
+                }
+            }
+            parts.push(matmul::matrices(b, &patches, &weight)?);
+        }
+    }
+    b.assemble(&parts, sources, output.clone())
+}
+
+/// One phase of each axis, in every combination.
+fn combinations(axes: &[Axis]) -> Vec<Vec<Phase>> {
+    axes.iter().fold(vec![Vec::new()], |combined, axis| {
+        let phases = axis.phases();
+        combined
+            .iter()
+            .flat_map(|before: &Vec<Phase>| {
+                phases.iter().map(move |phase| before.iter().cloned().chain([phase.clone()]).collect())
+            })
+            .collect()
+    })
+}
+
+/// Flat positions of every combination of positions along the axes.
+fn every(
+    phases: &[Phase],
+    axes: &[Axis],
+    positions: impl Fn(&Phase) -> Vec<usize>,
+    size: impl Fn(&Axis) -> usize,
+) -> Vec<usize> {
+    phases.iter().zip(axes).fold(vec![0], |flat, (phase, axis)| {
+        let along = positions(phase);
+        let size = size(axis);
+        flat.iter().flat_map(|before| along.iter().map(move |at| before * size + at)).collect()
+    })
 }
 
 /// A group's weights of a phase: from ONNX's `[channel, output, tap]` to the layer's `[(channel, tap), output]`.

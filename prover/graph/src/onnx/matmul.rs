@@ -90,7 +90,7 @@ pub(super) fn product(b: &mut Builder, node: &Node<'_>, a: &Value, w: &Value) ->
     for n in 0..batches {
         let left = slab(b, a, from_a[n], [rows, inner])?;
         let right = slab(b, w, from_w[n], [inner, cols])?;
-        parts.push(slice_product(b, &left, &right)?);
+        parts.push(matrices(b, &left, &right)?);
     }
     if let [only] = &parts[..] {
         return Ok(only.reshaped(shape));
@@ -101,7 +101,7 @@ pub(super) fn product(b: &mut Builder, node: &Node<'_>, a: &Value, w: &Value) ->
 }
 
 /// Product of two matrices, by whichever operation fits what is known.
-fn slice_product(b: &mut Builder, a: &Value, w: &Value) -> Result<Value, GraphError> {
+pub(super) fn matrices(b: &mut Builder, a: &Value, w: &Value) -> Result<Value, GraphError> {
     let (rows, inner, cols) = (a.shape[0], a.shape[1], w.shape[1]);
     match (a.known(), w.known()) {
         (None, Some(weight)) => b.linear(

@@ -10,8 +10,10 @@ mod compare;
 mod conv;
 mod conv_transpose;
 mod division;
+mod einsum;
 mod elementwise;
 mod function;
+mod grid;
 mod index;
 mod linear_attention;
 mod loss;
@@ -23,11 +25,17 @@ mod quantised;
 mod rearrange;
 mod recurrent;
 mod reduce;
+mod resize;
+mod roi;
 mod rotary;
+mod sample;
 mod scatter;
 mod shape;
+mod signal;
 mod structure;
 pub(crate) mod tensor;
+mod weighted;
+mod window;
 
 use std::path::Path;
 
@@ -60,8 +68,10 @@ pub(crate) fn lowering(domain: &str, operator: &str) -> Option<Lowering> {
         conv::find,
         conv_transpose::find,
         division::find,
+        einsum::find,
         elementwise::find,
         function::find,
+        grid::find,
         index::find,
         linear_attention::find,
         loss::find,
@@ -73,9 +83,12 @@ pub(crate) fn lowering(domain: &str, operator: &str) -> Option<Lowering> {
         rearrange::find,
         recurrent::find,
         reduce::find,
+        resize::find,
+        roi::find,
         rotary::find,
         scatter::find,
         shape::find,
+        signal::find,
         structure::find,
     ]
     .iter()

@@ -9,8 +9,8 @@ use tract_onnx::pb::tensor_proto::DataType;
 use super::{Lowering, Node, conv, elementwise::pair, matmul};
 use crate::{
     GraphError,
-    float::{Builder, Element, FloatOp, FloatSource, Value},
-    int::{Condition, Conv2d, LinearShape},
+    float::{Builder, Element, FloatOp, Value},
+    int::Condition,
 };
 
 pub(super) fn find(operator: &str) -> Option<Lowering> {
@@ -256,7 +256,7 @@ fn qlinear_conv(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> R
     Ok(vec![scaled(b, node, &sum, scales, input(7)?)?])
 }
 
-/// A convolution of integers: a layer where the weights are known, products of matrices where they are computed.
+/// A convolution of integers.
 fn convolved(
     b: &mut Builder,
     node: &Node<'_>,
@@ -264,12 +264,8 @@ fn convolved(
     w: &Value,
     bias: Option<&Value>,
 ) -> Result<Value, GraphError> {
-    let out = if w.known().is_some() {
-        let out = conv::conv(b, node, &[Some(x.clone()), Some(w.clone())])?;
-        out.first().cloned().ok_or_else(|| node.malformed("it has no result"))?
-    } else {
-        patches_times(b, node, x, w)?
-    };
+    let out = conv::conv(b, node, &[Some(x.clone()), Some(w.clone())])?;
+    let out = out.first().cloned().ok_or_else(|| node.malformed("it has no result"))?;
     let out = match bias {
         Some(bias) => {
             let (out, bias) = pair(b, node, &out, &by_channels(bias, 1, x.shape.len()))?;
@@ -278,54 +274,4 @@ fn convolved(
         None => out,
     };
     Ok(out.with_data_type(DataType::Int32 as i32))
-}
-
-/// What every window reads, times the weights.
-fn patches_times(b: &mut Builder, node: &Node<'_>, x: &Value, w: &Value) -> Result<Value, GraphError> {
-    conv::spatial(node, x)?;
-    let groups = usize::try_from(node.int("group").unwrap_or(1)).unwrap_or(0);
-    if w.shape.len() != x.shape.len() || groups == 0 {
-        return Err(node.malformed(format!("weight {:?} for input {:?} in {groups} groups", w.shape, x.shape)));
-    }
-    let (batch, channels, outputs, inner) = (x.shape[0], x.shape[1], w.shape[0], w.shape[1]);
-    if outputs % groups != 0 || inner.checked_mul(groups) != Some(channels) {
-        return Err(node.malformed(format!("{groups} groups of {channels} channels with weight {:?}", w.shape)));
-    }
-    let window = conv::Window::new(node, x, &w.shape[2..])?;
-    let (width, positions) = (outputs / groups, window.output[0] * window.output[1]);
-    let rows = inner * window.kernel[0] * window.kernel[1];
-    b.check_size(&[batch, groups, positions, rows])?;
-    let mut parts = Vec::with_capacity(batch * groups);
-    for n in 0..batch {
-        for g in 0..groups {
-            let shape = LinearShape::Conv2d(Conv2d {
-                channels: inner,
-                first_channel: n * channels + g * inner,
-                input: window.input,
-                output: window.output,
-                kernel: window.kernel,
-                stride: window.stride,
-                dilation: window.dilation,
-                pad_before: window.before,
-            });
-            let read = |i: usize| match shape.index(i / rows, i % rows) {
-                Some(at) => FloatSource::Element(0, at as u32),
-                None => FloatSource::Constant(0.0),
-            };
-            let sources = (0..positions * rows).map(read).collect();
-            let patches = b.assemble(std::slice::from_ref(x), sources, vec![positions, rows])?;
-            let at: Vec<usize> = (0..rows * width).map(|i| (g * width + i % width) * rows + i / width).collect();
-            let weights = b.gather(w, &at, vec![rows, width])?;
-            let op = FloatOp::MatMul { rows: positions, inner: rows, cols: width };
-            parts.push(b.emit(op, &[&patches, &weights], vec![positions, width])?);
-        }
-    }
-    let sources = (0..batch * outputs * positions)
-        .map(|i| {
-            let (row, p) = (i / positions, i % positions);
-            let (part, o) = (row / width, row % width);
-            FloatSource::Element(part as u32, (p * width + o) as u32)
-        })
-        .collect();
-    b.assemble(&parts, sources, window.output_shape(x, outputs))
 }
