@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -47,6 +48,15 @@ pub(crate) struct VerifierFile {
     pub(crate) abi: serde_json::Value,
 }
 
+/// Inputs of an ONNX file some of which are constants of the compiled model.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Inputs {
+    /// Names of all of them in the file's order.
+    pub(crate) names: Vec<String>,
+    /// Values, row-major, of those that are constants.
+    pub(crate) fixed: BTreeMap<String, Vec<f64>>,
+}
+
 #[derive(Serialize, Deserialize)]
 struct PlanFile {
     format: String,
@@ -74,6 +84,10 @@ impl ModelDir {
 
     pub(crate) fn accuracy(&self) -> PathBuf {
         self.root.join("accuracy.json")
+    }
+
+    pub(crate) fn inputs(&self) -> PathBuf {
+        self.root.join("inputs.json")
     }
 
     pub(crate) fn powers(&self) -> PathBuf {
@@ -109,6 +123,27 @@ impl ModelDir {
         write(&self.graph(), &graph_bytes)?;
         write_json(&self.plan(), &plan)?;
         self.load()
+    }
+
+    /// Keeps which inputs are constants, for data files that have them; nothing where none is.
+    pub(crate) fn save_inputs(&self, inputs: &Inputs) -> Result<(), Failure> {
+        let path = self.inputs();
+        if !inputs.fixed.is_empty() {
+            return write_json(&path, inputs);
+        }
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::file(&path, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads which inputs are constants.
+    pub(crate) fn load_inputs(&self) -> Result<Inputs, Failure> {
+        let path = self.inputs();
+        if !path.exists() {
+            return Ok(Inputs::default());
+        }
+        serde_json::from_slice(&read(&path)?).map_err(|error| Failure::malformed(&path, &error))
     }
 
     /// Reads a compiled model and checks that graph and plan belong together.

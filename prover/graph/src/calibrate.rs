@@ -3,7 +3,7 @@
 use crate::{
     GraphError,
     data::Sample,
-    float::{FloatGraph, FloatId, bounds},
+    float::{FloatGraph, FloatId, FloatOp, FloatTrace, bounds},
 };
 
 /// Values at or below this stand for minus infinity, as the masks of attention have it: they matter by being far
@@ -67,6 +67,11 @@ pub struct Ranges {
     /// Of each node's value before its activation, in the order of the nodes; the mean square is
     /// that of the greatest magnitudes.
     pub before_activation: Vec<Range>,
+    /// Greatest magnitude of each element of each input, in the order of the inputs.
+    pub elements: Vec<Vec<f64>>,
+    /// Of each tensor, addressed by [`FloatId`], the least magnitude other than zero where a condition reads it:
+    /// how close its values come to a threshold. Infinite elsewhere.
+    pub margins: Vec<f64>,
 }
 
 impl Ranges {
@@ -74,6 +79,23 @@ impl Ranges {
     #[must_use]
     pub fn tensor(&self, id: FloatId) -> Range {
         self.tensors[id.0]
+    }
+
+    /// How close a tensor's values come to the threshold of a condition that reads it.
+    pub(crate) fn margin(&self, id: FloatId) -> f64 {
+        self.margins.get(id.0).copied().unwrap_or(f64::INFINITY)
+    }
+
+    /// Takes in elements and margins of one more sample.
+    fn observe(&mut self, graph: &FloatGraph, trace: &FloatTrace) {
+        for (list, id) in self.elements.iter_mut().zip(&graph.inputs) {
+            list.iter_mut().zip(&trace.tensors[id.0]).for_each(|(most, v)| *most = most.max(v.abs()));
+        }
+        for node in graph.nodes.iter().filter(|n| matches!(n.op, FloatOp::Indicator { .. })) {
+            let Some(id) = node.inputs.first() else { continue };
+            let values = trace.tensors[id.0].iter().map(|v| v.abs()).filter(|v| *v > 0.0);
+            self.margins[id.0] = values.fold(self.margins[id.0], f64::min);
+        }
     }
 }
 
@@ -100,13 +122,22 @@ pub fn calibrate(graph: &FloatGraph, samples: &[Sample]) -> Result<Ranges, Graph
         let before = trace.before_activation.iter().copied();
         match &mut ranges {
             None => {
-                ranges = Some(Ranges { tensors: observed.collect(), before_activation: before.collect() });
+                let elements = graph.inputs.iter().map(|id| vec![0.0; graph.tensor(*id).len()]).collect();
+                ranges = Some(Ranges {
+                    tensors: observed.collect(),
+                    before_activation: before.collect(),
+                    elements,
+                    margins: vec![f64::INFINITY; graph.tensors.len()],
+                });
             }
             Some(r) => {
                 let n = number + 1;
                 r.tensors.iter_mut().zip(observed).for_each(|(r, o)| r.include(o, n));
                 r.before_activation.iter_mut().zip(before).for_each(|(r, o)| r.include(o, n));
             }
+        }
+        if let Some(ranges) = &mut ranges {
+            ranges.observe(graph, &trace);
         }
     }
     ranges.ok_or(GraphError::NoSamples)

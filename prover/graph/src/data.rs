@@ -57,17 +57,63 @@ impl Sample {
     }
 }
 
+/// What is read of a file.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    specs: &'a [InputSpec],
+    /// Names of all inputs that the ONNX file has, in its order; none where `specs` are all of them.
+    all: &'a [String],
+    /// Whether `specs` are everything that the model reads.
+    whole: bool,
+}
+
 /// Reads every sample of a file; `.npz` by its extension, JSON otherwise.
 ///
 /// # Errors
 /// Where the file cannot be read, or does not fit the inputs.
 pub fn read_file(path: &Path, specs: &[InputSpec]) -> Result<Vec<Sample>, GraphError> {
+    read_file_of(path, specs, &[])
+}
+
+/// The same for a model some inputs of whose ONNX file are constants: `all` names the inputs of that file, in its
+/// order. The data may have them or not; in EZKL's form, where inputs have no names, a list of all of them is read.
+///
+/// # Errors
+/// As [`read_file`].
+pub fn read_file_of(path: &Path, specs: &[InputSpec], all: &[String]) -> Result<Vec<Sample>, GraphError> {
+    read_wanted(path, Wanted { specs, all, whole: true })
+}
+
+/// The value that an input has in every sample of a file.
+///
+/// # Errors
+/// As [`read_file`], and where two samples differ.
+pub fn constant_of(path: &Path, spec: &InputSpec, all: &[String]) -> Result<Vec<f64>, GraphError> {
+    let specs = std::slice::from_ref(spec);
+    let samples = read_wanted(path, Wanted { specs, all, whole: all.len() <= 1 })?;
+    let mut values = samples.into_iter().filter_map(|sample| sample.inputs.into_iter().next());
+    let first = values.next().ok_or(GraphError::NoSamples)?;
+    for (n, other) in values.enumerate() {
+        if let Some(index) = first.iter().zip(&other).position(|(a, b)| a != b) {
+            return Err(GraphError::InputVaries {
+                origin: path.display().to_string(),
+                input: spec.name.clone(),
+                index,
+                values: [first[index], other[index]],
+                sample: n + 1,
+            });
+        }
+    }
+    Ok(first)
+}
+
+fn read_wanted(path: &Path, wanted: Wanted<'_>) -> Result<Vec<Sample>, GraphError> {
     let bytes = std::fs::read(path).map_err(|source| GraphError::File { path: path.to_owned(), source })?;
     let origin = path.display().to_string();
     if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz")) {
-        read_npz(&bytes, &origin, specs)
+        npz(&bytes, &origin, wanted)
     } else {
-        read_json(&bytes, &origin, specs)
+        json(&bytes, &origin, wanted)
     }
 }
 
@@ -76,6 +122,11 @@ pub fn read_file(path: &Path, specs: &[InputSpec]) -> Result<Vec<Sample>, GraphE
 /// # Errors
 /// Where it is no JSON of a known form, or does not fit the inputs.
 pub fn read_json(bytes: &[u8], origin: &str, specs: &[InputSpec]) -> Result<Vec<Sample>, GraphError> {
+    json(bytes, origin, Wanted { specs, all: &[], whole: true })
+}
+
+fn json(bytes: &[u8], origin: &str, wanted: Wanted<'_>) -> Result<Vec<Sample>, GraphError> {
+    let specs = wanted.specs;
     let format = |reason: String| GraphError::DataFormat { origin: origin.to_owned(), reason };
     let json: Json = serde_json::from_slice(bytes).map_err(|e| format(format!("it is no JSON ({e})")))?;
     let Json::Object(map) = &json else {
@@ -84,9 +135,7 @@ pub fn read_json(bytes: &[u8], origin: &str, specs: &[InputSpec]) -> Result<Vec<
     let arrays = if let Some(Json::Array(list)) = map.get(EZKL_KEY)
         && !specs.iter().any(|s| s.name == EZKL_KEY)
     {
-        if list.len() != specs.len() {
-            return Err(GraphError::InputCount { expected: specs.len(), got: list.len() });
-        }
+        let list = wanted.of_list(list)?;
         list.iter()
             .zip(specs)
             .map(|(json, spec)| {
@@ -118,6 +167,11 @@ pub fn read_json(bytes: &[u8], origin: &str, specs: &[InputSpec]) -> Result<Vec<
 /// # Errors
 /// Where it is no archive of numeric arrays, or does not fit the inputs.
 pub fn read_npz(bytes: &[u8], origin: &str, specs: &[InputSpec]) -> Result<Vec<Sample>, GraphError> {
+    npz(bytes, origin, Wanted { specs, all: &[], whole: true })
+}
+
+fn npz(bytes: &[u8], origin: &str, wanted: Wanted<'_>) -> Result<Vec<Sample>, GraphError> {
+    let specs = wanted.specs;
     let format = |reason: String| GraphError::DataFormat { origin: origin.to_owned(), reason };
     let mut archive = NpzReader::new(Cursor::new(bytes)).map_err(|e| format(format!("it is no .npz archive ({e})")))?;
     let names = archive.names().map_err(|e| format(e.to_string()))?;
@@ -127,7 +181,7 @@ pub fn read_npz(bytes: &[u8], origin: &str, specs: &[InputSpec]) -> Result<Vec<S
         let has = |key: &str| names.iter().any(|n| n == key);
         let key = if has(&spec.name) {
             spec.name.as_str()
-        } else if specs.len() == 1 && has(NPZ_KEY) {
+        } else if wanted.whole && specs.len() == 1 && has(NPZ_KEY) {
             NPZ_KEY
         } else {
             return Err(GraphError::MissingInput {
@@ -141,6 +195,21 @@ pub fn read_npz(bytes: &[u8], origin: &str, specs: &[InputSpec]) -> Result<Vec<S
         arrays.push(Array { shape, data });
     }
     samples(&arrays, origin, specs)
+}
+
+impl Wanted<'_> {
+    /// The wanted items of a list that has one an input.
+    fn of_list<'j>(&self, list: &'j [Json]) -> Result<Vec<&'j Json>, GraphError> {
+        if self.whole && list.len() == self.specs.len() {
+            return Ok(list.iter().collect());
+        }
+        let count = || GraphError::InputCount { expected: self.all.len().max(self.specs.len()), got: list.len() };
+        if list.len() != self.all.len() {
+            return Err(count());
+        }
+        let position = |spec: &InputSpec| self.all.iter().position(|name| *name == spec.name);
+        self.specs.iter().map(|spec| position(spec).and_then(|at| list.get(at)).ok_or_else(count)).collect()
+    }
 }
 
 type Archive<'a> = NpzReader<Cursor<&'a [u8]>>;

@@ -207,6 +207,23 @@ pub enum GraphError {
         /// What was expected.
         expected: &'static str,
     },
+    /// An input to become a constant that has several values.
+    #[error(
+        "input `{input}` cannot be fixed: {origin} has {} at index {index} in sample 0 and {} in sample {sample}; leave it an input, or give data of one value",
+        values[0], values[1]
+    )]
+    InputVaries {
+        /// File or description of the data.
+        origin: String,
+        /// Model input.
+        input: String,
+        /// Row-major index.
+        index: usize,
+        /// The first sample's value there, and the other's.
+        values: [f64; 2],
+        /// Number of the other sample, from 0.
+        sample: usize,
+    },
     /// Calibration without samples.
     #[error("there are no calibration samples; give at least one, better twenty that cover the inputs to come")]
     NoSamples,
@@ -369,6 +386,7 @@ impl GraphError {
             Self::MissingInput { .. } => "missing_input",
             Self::DataShape { .. } => "data_shape",
             Self::DataType { .. } => "data_type",
+            Self::InputVaries { .. } => "input_varies",
             Self::NoSamples => "no_samples",
             Self::NotFiniteActivation { .. } => "not_finite_activation",
             Self::IntegerInputRange { .. } => "integer_input_range",

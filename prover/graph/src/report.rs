@@ -6,7 +6,7 @@ use crate::{
     GraphError,
     data::Sample,
     exec::{dequantise_outputs, execute, quantise_inputs},
-    float::FloatGraph,
+    float::{Element, FloatGraph},
     int::IntGraph,
 };
 
@@ -32,8 +32,8 @@ pub struct Report {
     pub max_abs_error: f64,
     /// Mean absolute error of the outputs.
     pub mean_abs_error: f64,
-    /// Share of samples whose greatest output is the same; `None` unless the first output has at
-    /// least two elements.
+    /// Share of samples whose greatest output is the same, or whose first output is where that is a label: exact
+    /// integers. `None` where the first output is one real number.
     pub argmax_agreement: Option<f64>,
     /// Error of each output.
     pub outputs: Vec<TensorError>,
@@ -90,6 +90,7 @@ pub fn report(float: &FloatGraph, int: &IntGraph, samples: &[Sample]) -> Result<
         })
         .collect();
     let mut layers: Vec<Tally> = common.iter().map(|(t, _)| Tally::new(&float.tensors[*t].name)).collect();
+    let label = float.outputs.first().is_some_and(|id| float.tensor(*id).element == Element::Integer);
     let (mut compared, mut refused, mut agreed) = (0, 0, 0);
     for sample in samples {
         let trace = match quantise_inputs(int, sample).and_then(|inputs| execute(int, &inputs)) {
@@ -107,7 +108,8 @@ pub fn report(float: &FloatGraph, int: &IntGraph, samples: &[Sample]) -> Result<
             tally.add(x, y.iter().copied());
         }
         let first = |list: &[Vec<f64>]| list.first().and_then(|o| argmax(o));
-        agreed += usize::from(first(&reference) == first(&got));
+        let same = if label { reference.first() == got.first() } else { first(&reference) == first(&got) };
+        agreed += usize::from(same);
         let reals = float.trace(sample)?;
         for (tally, (real, integer)) in layers.iter_mut().zip(&common) {
             let exponent = int.tensors[*integer].exponent;
@@ -123,7 +125,7 @@ pub fn report(float: &FloatGraph, int: &IntGraph, samples: &[Sample]) -> Result<
         refused,
         max_abs_error: outputs.iter().map(|t| t.max).fold(0.0, f64::max),
         mean_abs_error: if count == 0 { 0.0 } else { sum / count as f64 },
-        argmax_agreement: (classes > 1 && compared > 0).then(|| agreed as f64 / compared as f64),
+        argmax_agreement: ((classes > 1 || label) && compared > 0).then(|| agreed as f64 / compared as f64),
         outputs: outputs.iter().map(Tally::error).collect(),
         layers: layers.iter().map(Tally::error).collect(),
     })

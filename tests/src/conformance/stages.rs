@@ -16,7 +16,6 @@ use vouch_graph::{
     calibrate::calibrate,
     data::Sample,
     exec::{dequantise_outputs, execute, quantise_inputs},
-    float::FloatGraph,
     import::{ImportOptions, OnnxModel},
     int::IntGraph,
     quantise::{QuantiseOptions, quantise},
@@ -197,57 +196,29 @@ struct Compiled {
 
 /// Compiles with every input live where that is possible; inputs that the importer must know become constants.
 fn compile(folder: &Path, data: &Data, watch: &Watch) -> Result<Compiled, String> {
-    let mut fixed: Vec<&Input> = Vec::new();
-    loop {
-        let error = match compile_with(folder, data, &fixed, watch) {
-            Ok(compiled) if compiled.graph.inputs.is_empty() && !fixed.is_empty() => {
-                return Err("every input would have to be a constant, and nothing would be left to prove".to_owned());
-            }
-            Ok(compiled) => return Ok(compiled),
-            Err(error) => error,
-        };
-        let wanted = to_fix(&error);
-        let known = |input: &Input| fixed.iter().any(|other| other.name == input.name);
-        let more: Vec<_> = data.inputs.iter().filter(|i| wanted.contains(&i.name) && !known(i)).collect();
-        if more.is_empty() {
-            return Err(text(error));
-        }
-        fixed.extend(more);
-        watch.note(|reached| reached.fixed = Fixed::of(&fixed));
-    }
-}
-
-/// Inputs without whose values the model cannot be compiled.
-fn to_fix(error: &GraphError) -> &[String] {
-    match error {
-        GraphError::NeedsConstant { inputs, .. } => inputs,
-        _ => &[],
-    }
-}
-
-/// How to read a model some inputs of which are constants.
-fn import_options(fixed: &[&Input]) -> ImportOptions {
-    let fixed = fixed.iter().map(|input| (input.name.clone(), input.value.reals())).collect();
-    ImportOptions { fixed, ..ImportOptions::default() }
-}
-
-fn compile_with(folder: &Path, data: &Data, fixed: &[&Input], watch: &Watch) -> Result<Compiled, GraphError> {
     watch.enter(Stage::Import);
-    let float = OnnxModel::open(&folder.join("model.onnx"), &import_options(fixed))?.lower()?;
-    watch.enter(Stage::Calibrate);
-    let sample = sample(&float, data);
-    let ranges = calibrate(&float, std::slice::from_ref(&sample))?;
-    watch.enter(Stage::Quantise);
-    let graph = quantise(&float, &ranges, &QuantiseOptions::default())?;
-    let inputs = quantise_inputs(&graph, &sample)?;
-    Ok(Compiled { graph, inputs })
-}
-
-/// The case's values of the inputs that are live.
-fn sample(float: &FloatGraph, data: &Data) -> Sample {
+    let given = |name: &str| data.inputs.iter().find(|input| input.name == name);
+    let mut fixed: Vec<&Input> = Vec::new();
+    let fixing = |name: &str| {
+        let input = given(name);
+        fixed.extend(input);
+        watch.note(|reached| reached.fixed = Fixed::of(&fixed));
+        Ok::<_, GraphError>(input.map(|input| input.value.reals()))
+    };
+    let model = folder.join("model.onnx");
+    let float = OnnxModel::open_fixing(&model, ImportOptions::default(), fixing).map_err(text)?.graph;
     let specs = float.input_specs();
-    let value = |name: &str| data.inputs.iter().find(|input| input.name == name).map(|input| input.value.reals());
-    Sample { inputs: specs.iter().map(|spec| value(&spec.name).unwrap_or_default()).collect() }
+    if specs.is_empty() && !fixed.is_empty() {
+        return Err("every input would have to be a constant, and nothing would be left to prove".to_owned());
+    }
+    watch.enter(Stage::Calibrate);
+    let values = |name: &str| given(name).map(|input| input.value.reals()).unwrap_or_default();
+    let sample = Sample { inputs: specs.iter().map(|spec| values(&spec.name)).collect() };
+    let ranges = calibrate(&float, std::slice::from_ref(&sample)).map_err(text)?;
+    watch.enter(Stage::Quantise);
+    let graph = quantise(&float, &ranges, &QuantiseOptions::default()).map_err(text)?;
+    let inputs = quantise_inputs(&graph, &sample).map_err(text)?;
+    Ok(Compiled { graph, inputs })
 }
 
 fn text(error: impl fmt::Display) -> String {

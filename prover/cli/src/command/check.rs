@@ -15,7 +15,7 @@ use super::{
     compile::{Source, describe, read_sample},
     prove::{outputs_json, preview},
 };
-use crate::{failure::Failure, report::Report};
+use crate::{failure::Failure, model_dir::Inputs, report::Report};
 
 /// Compile, run one input through the reference executor and the constraints, without keys.
 #[derive(Debug, Args)]
@@ -30,7 +30,7 @@ pub(crate) struct Check {
 impl Check {
     pub(crate) fn execute(self) -> Result<Report, Failure> {
         let compiled = self.source.compile()?;
-        let sample = read_sample(&compiled.graph, &self.input)?;
+        let sample = read_sample(&compiled.graph, &compiled.inputs, &self.input)?;
         let inputs = quantise_inputs(&compiled.graph, &sample)?;
         let trace = execute(&compiled.graph, &inputs)?;
         let expected: Vec<_> = compiled.graph.outputs.iter().map(|p| trace.tensor(p.tensor).to_vec()).collect();
@@ -70,6 +70,6 @@ fn float_outputs(graph: &IntGraph, outputs: &[Vec<f64>]) -> Map<String, Value> {
 }
 
 /// Reads and quantises the input of a compiled model.
-pub(crate) fn read_input(graph: &IntGraph, path: &Path) -> Result<Vec<Vec<i64>>, Failure> {
-    Ok(quantise_inputs(graph, &read_sample(graph, path)?)?)
+pub(crate) fn read_input(graph: &IntGraph, inputs: &Inputs, path: &Path) -> Result<Vec<Vec<i64>>, Failure> {
+    Ok(quantise_inputs(graph, &read_sample(graph, inputs, path)?)?)
 }

@@ -6,6 +6,7 @@ use std::{
 use clap::{Args, ValueEnum};
 use vouch_circuit::{Alternative, CircuitPlan, CostModel, Objective, PlanOptions, TOLERANCE, WeightPlacement};
 use vouch_graph::{
+    GraphError,
     calibrate::calibrate,
     data,
     float::FloatGraph,
@@ -18,7 +19,7 @@ use vouch_proof::LogRows;
 
 use crate::{
     failure::Failure,
-    model_dir::{ModelDir, read, write_json},
+    model_dir::{Inputs, ModelDir, read, write_json},
     report::{Report, bytes, count},
 };
 
@@ -52,6 +53,10 @@ pub(crate) struct Source {
     /// Shape of an input whose file leaves dimensions open: `name=1,3,32,32`.
     #[arg(long, value_parser = parse_shape)]
     input_shape: Vec<(String, Vec<usize>)>,
+    /// Inputs that become constants of the model, of the value that they have in all calibration data; `auto` for those
+    /// that the model cannot be compiled without.
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    fix: Vec<String>,
     /// Who sees the inputs.
     #[arg(long = "input-visibility", value_enum, default_value_t = Placement::Public)]
     input_visibility: Placement,
@@ -84,6 +89,9 @@ pub(crate) struct Source {
     #[arg(long)]
     explain: bool,
 }
+
+/// Stands for the inputs that have to be fixed.
+const AUTO: &str = "auto";
 
 /// What a circuit is to be best at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -123,14 +131,14 @@ pub(crate) struct Compiled {
     /// What the plan is best at, and the plans considered, where the user asked for them.
     pub(crate) considered: Option<(Objective, Vec<Alternative>)>,
     pub(crate) samples: Vec<data::Sample>,
+    pub(crate) inputs: Inputs,
 }
 
 impl Source {
     pub(crate) fn compile(&self) -> Result<Compiled, Failure> {
         let input_shapes: BTreeMap<_, _> = self.input_shape.iter().cloned().collect();
-        let float =
-            OnnxModel::open(&self.model, &ImportOptions { input_shapes, ..ImportOptions::default() })?.lower()?;
-        let samples = data::read_file(&self.calibrate, &float.input_specs())?;
+        let (float, inputs) = self.lower(ImportOptions { input_shapes, ..ImportOptions::default() })?;
+        let samples = data::read_file_of(&self.calibrate, &float.input_specs(), &inputs.names)?;
         let ranges = calibrate(&float, &samples)?;
         let visibility = |placement| match placement {
             Placement::Public => Visibility::Public,
@@ -162,7 +170,25 @@ impl Source {
         };
         let (plan, considered) = CircuitPlan::explain(&graph, &options)?;
         let considered = self.explain.then_some((options.objective, considered));
-        Ok(Compiled { float, graph, plan, considered, samples })
+        Ok(Compiled { float, graph, plan, considered, samples, inputs })
+    }
+
+    /// Lowers the model with the inputs fixed that are to be.
+    fn lower(&self, mut options: ImportOptions) -> Result<(FloatGraph, Inputs), Failure> {
+        let specs = OnnxModel::open(&self.model, &options)?.input_specs()?;
+        let names: Vec<String> = specs.iter().map(|spec| spec.name.clone()).collect();
+        let value = |name: &str| -> Result<Vec<f64>, Failure> {
+            let spec = specs.iter().find(|spec| spec.name == name);
+            let spec =
+                spec.ok_or_else(|| GraphError::UnknownInput { input: name.to_owned(), known: names.join(", ") })?;
+            Ok(data::constant_of(&self.calibrate, spec, &names)?)
+        };
+        for name in self.fix.iter().filter(|name| *name != AUTO) {
+            options.fixed.insert(name.clone(), value(name)?);
+        }
+        let auto = self.fix.iter().any(|name| name == AUTO);
+        let lowered = OnnxModel::open_fixing(&self.model, options, |name| auto.then(|| value(name)).transpose())?;
+        Ok((lowered.graph, Inputs { names, fixed: lowered.fixed }))
     }
 
     /// The model's file name without its extension.
@@ -175,7 +201,7 @@ impl Compile {
     pub(crate) fn execute(self) -> Result<Report, Failure> {
         let compiled = self.source.compile()?;
         let samples = match &self.test {
-            Some(test) => data::read_file(test, &compiled.float.input_specs())?,
+            Some(test) => data::read_file_of(test, &compiled.float.input_specs(), &compiled.inputs.names)?,
             None => compiled.samples.clone(),
         };
         let accuracy = accuracy(&compiled.float, &compiled.graph, &samples)?;
@@ -183,6 +209,7 @@ impl Compile {
         let out = self.out.clone().unwrap_or_else(|| PathBuf::from(self.source.stem()));
         let dir = ModelDir::new(&out);
         let model = dir.save(&compiled.graph, &compiled.plan)?;
+        dir.save_inputs(&compiled.inputs)?;
         write_json(&dir.accuracy(), &accuracy)?;
 
         let mut report = Report::new();
@@ -252,6 +279,10 @@ pub(crate) fn describe(report: &mut Report, compiled: &Compiled, accuracy: &Accu
                 accuracy.max_abs_error, accuracy.mean_abs_error, accuracy.samples
             ),
         );
+    if !compiled.inputs.fixed.is_empty() {
+        let fixed: Vec<&str> = compiled.inputs.fixed.keys().map(String::as_str).collect();
+        report.row("fixed inputs", fixed.join(", "));
+    }
     if accuracy.refused > 0 {
         report.row("refused", format!("{} samples outside the calibrated ranges", accuracy.refused));
     }
@@ -282,6 +313,7 @@ pub(crate) fn describe(report: &mut Report, compiled: &Compiled, accuracy: &Accu
         .set("instances", plan.instances)
         .set("params", params)
         .set("macs", macs)
+        .set("fixed", &compiled.inputs.fixed)
         .set("max_abs_error", accuracy.max_abs_error)
         .set("mean_abs_error", accuracy.mean_abs_error)
         .set("argmax_agreement", accuracy.argmax_agreement)
@@ -338,8 +370,8 @@ fn parse_shape(text: &str) -> Result<(String, Vec<usize>), String> {
 }
 
 /// Reads the one sample of an input file.
-pub(crate) fn read_sample(graph: &IntGraph, path: &Path) -> Result<data::Sample, Failure> {
-    let mut samples = data::read_file(path, &vouch_graph::exec::input_specs(graph))?;
+pub(crate) fn read_sample(graph: &IntGraph, inputs: &Inputs, path: &Path) -> Result<data::Sample, Failure> {
+    let mut samples = data::read_file_of(path, &vouch_graph::exec::input_specs(graph), &inputs.names)?;
     if samples.len() != 1 {
         let message = format!("{} holds {} samples", path.display(), samples.len());
         return Err(Failure::new("sample_count", message, "give a file with exactly one"));

@@ -41,7 +41,7 @@ impl Prove {
         let dir = ModelDir::new(&self.dir);
         let context = parse_context(&self.context)?;
         let model = dir.load()?;
-        let inputs = read_input(&model.graph, &self.input)?;
+        let inputs = read_input(&model.graph, &dir.load_inputs()?, &self.input)?;
 
         let loading = Instant::now();
         let key = dir.load_proving_key(&model)?;

@@ -71,6 +71,12 @@ impl Builder {
             let sources = known.iter().enumerate().map(source).collect();
             return self.assemble(&[a.clone(), b.clone()], sources, a.shape.clone());
         }
+        if let (Some(yes), Some(no)) = (a.known(), b.known()) {
+            // Between two constants: the one, and a bit times what the other is more.
+            let scale = yes.iter().zip(no).map(|(yes, no)| yes - no).collect();
+            let out = self.affine(bit, scale, no.to_vec())?.with_element(a.element);
+            return Ok(out.with_data_type(a.data_type));
+        }
         let out = self.emit(FloatOp::Select, &[bit, a, b], a.shape.clone())?;
         Ok(if out.element == a.element { out.with_data_type(a.data_type) } else { out })
     }

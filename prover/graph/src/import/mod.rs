@@ -12,7 +12,7 @@ use tract_onnx::{pb::ModelProto, prelude::Framework};
 
 use crate::{
     GraphError,
-    float::{FloatGraph, Reference, Value},
+    float::{FloatGraph, InputSpec, Reference, Value},
     onnx,
 };
 
@@ -24,6 +24,15 @@ pub struct ImportOptions {
     pub input_shapes: BTreeMap<String, Vec<usize>>,
     /// Values, row-major, of inputs that become constants of the model: shapes, axes and other structure
     /// that a file leaves open.
+    pub fixed: BTreeMap<String, Vec<f64>>,
+}
+
+/// A model with the inputs that became constants of it.
+#[derive(Debug, Clone)]
+pub struct Lowered {
+    /// The model over reals.
+    pub graph: FloatGraph,
+    /// Values, row-major, of the inputs that are constants.
     pub fixed: BTreeMap<String, Vec<f64>>,
 }
 
@@ -84,6 +93,51 @@ impl OnnxModel {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What each input expects that is no constant.
+    ///
+    /// # Errors
+    /// Where an input's type is not supported.
+    pub fn input_specs(&self) -> Result<Vec<InputSpec>, GraphError> {
+        let inputs = self.proto.graph.iter().flat_map(|graph| &graph.input);
+        inputs
+            .map(|input| {
+                let (shape, data_type) = fix::declared(input);
+                let element = onnx::tensor::element(&input.name, data_type)?;
+                Ok(InputSpec { name: input.name.clone(), shape, element })
+            })
+            .collect()
+    }
+
+    /// Reads and lowers a file. Inputs without whose values that cannot be done become constants, with the values that
+    /// `value` has for their names; where it has none, the model is refused.
+    ///
+    /// # Errors
+    /// As [`OnnxModel::open`] and [`OnnxModel::lower`], and what `value` returns.
+    pub fn open_fixing<E: From<GraphError>>(
+        path: &Path,
+        mut options: ImportOptions,
+        mut value: impl FnMut(&str) -> Result<Option<Vec<f64>>, E>,
+    ) -> Result<Lowered, E> {
+        loop {
+            let error = match Self::open(path, &options)?.lower() {
+                Ok(graph) => return Ok(Lowered { graph, fixed: options.fixed }),
+                Err(error) => error,
+            };
+            let GraphError::NeedsConstant { inputs, .. } = &error else { return Err(error.into()) };
+            let known = options.fixed.len();
+            for name in inputs {
+                if !options.fixed.contains_key(name)
+                    && let Some(values) = value(name)?
+                {
+                    options.fixed.insert(name.clone(), values);
+                }
+            }
+            if options.fixed.len() == known {
+                return Err(error.into());
+            }
+        }
     }
 
     /// Lowers the model to the float graph and prepares its reference.

@@ -18,6 +18,7 @@ mod index;
 mod linear_attention;
 mod loss;
 mod matmul;
+mod ml;
 mod normalise;
 mod pool;
 mod power;
@@ -54,6 +55,9 @@ pub(crate) const ML: &str = "ai.onnx.ml";
 
 /// The lowering of an operator; the default domain's name is empty.
 pub(crate) fn lowering(domain: &str, operator: &str) -> Option<Lowering> {
+    if domain == ML {
+        return ml::find(operator);
+    }
     if !domain.is_empty() {
         return None;
     }

@@ -39,6 +39,20 @@ pub(crate) fn is_bool(data_type: i32) -> bool {
 
 /// Reads an initializer or a constant; its values are finite.
 pub(crate) fn load(proto: &TensorProto, folder: Option<&Path>) -> Result<Value, GraphError> {
+    let value = load_any(proto, folder)?;
+    // Minus infinity is what masks are made of; a weight is refused where it becomes one.
+    let masked = |v: &f64| if *v == f64::NEG_INFINITY { f64::from(f32::MIN) } else { *v };
+    let known: Vec<f64> = value.known().unwrap_or_default().iter().map(masked).collect();
+    if let Some((index, v)) = known.iter().enumerate().find(|(_, v)| !v.is_finite()) {
+        let tensor = if proto.name.is_empty() { "constant" } else { &proto.name };
+        return Err(GraphError::NotFiniteWeight { tensor: tensor.to_owned(), index, value: v.to_string() });
+    }
+    let constant = Value::constant(known, value.shape.clone(), value.element).with_data_type(value.data_type);
+    Ok(Value { name: value.name, ..constant })
+}
+
+/// Reads a tensor whose values need not be finite.
+pub(crate) fn load_any(proto: &TensorProto, folder: Option<&Path>) -> Result<Value, GraphError> {
     let name = if proto.name.is_empty() { "constant" } else { &proto.name };
     let element = element(name, proto.data_type)?;
     let broken = |reason: String| GraphError::TensorData { tensor: name.to_owned(), reason };
@@ -65,12 +79,6 @@ pub(crate) fn load(proto: &TensorProto, folder: Option<&Path>) -> Result<Value, 
             "shape {shape:?} needs {len} elements, the file has {}; export the model again",
             values.len()
         )));
-    }
-    // Minus infinity is what masks are made of; a weight is refused where it becomes one.
-    let values: Vec<f64> =
-        values.into_iter().map(|v| if v == f64::NEG_INFINITY { f64::from(f32::MIN) } else { v }).collect();
-    if let Some((index, value)) = values.iter().enumerate().find(|(_, v)| !v.is_finite()) {
-        return Err(GraphError::NotFiniteWeight { tensor: name.to_owned(), index, value: value.to_string() });
     }
     let value = Value::constant(values, shape, element).with_data_type(proto.data_type);
     Ok(Value { name: proto.name.clone(), ..value })

@@ -45,8 +45,8 @@ pub(super) fn emit(graph: &FloatGraph, ranges: &Ranges, options: &QuantiseOption
             outputs: Vec::new(),
         },
     };
-    for id in &graph.inputs {
-        e.input(*id)?;
+    for (i, id) in graph.inputs.iter().enumerate() {
+        e.input(i, *id)?;
     }
     for node in &graph.nodes {
         let placed = e.node(node)?;
@@ -76,10 +76,13 @@ struct Draft {
 }
 
 impl Emitter<'_> {
-    fn input(&mut self, id: FloatId) -> Result<(), GraphError> {
+    fn input(&mut self, i: usize, id: FloatId) -> Result<(), GraphError> {
         let t = self.graph.tensor(id);
         let (exponent, packing) = match t.element {
-            Element::Real => (self.scales.exponents[id.0], Packing::dense(VALUE_BITS)),
+            Element::Real => {
+                let (exponent, bits) = self.scales.inputs[i];
+                (exponent, Packing::dense(bits))
+            }
             Element::Integer => {
                 let range = self.ranges.tensor(id);
                 let beyond = |packing: Packing| {
@@ -192,6 +195,9 @@ impl Emitter<'_> {
         match (&node.op, &inputs[..]) {
             (FloatOp::Linear { .. }, [x]) => self.linear(node, *x),
             (FloatOp::Add { ca, cb, c }, [a, b]) => self.combine(node, &[(&[*ca], *a), (&[*cb], *b)], &[*c]),
+            (FloatOp::Affine { scale, offset }, [a]) if self.is_compared(node) && scale[..] == [scale[0].signum()] => {
+                self.difference(node, scale[0], offset, *a)
+            }
             (FloatOp::Affine { scale, offset }, [a]) => self.combine(node, &[(scale, *a)], offset),
             (FloatOp::Mul { c }, [a, b]) => self.mul(node, *c, [*a, *b]),
             (FloatOp::Sum { group, c }, [a]) => self.sum(node, *group, *c, *a),
@@ -544,7 +550,10 @@ impl Emitter<'_> {
     }
 
     fn view(&mut self, node: &FloatNode, sources: &[FloatSource], inputs: &[TensorId]) -> Result<TensorId, GraphError> {
-        let (exponent, joined) = self.aligned(node, inputs)?;
+        let (mut exponent, joined) = self.aligned(node, inputs)?;
+        if inputs.is_empty() && self.graph.tensor(node.output).element == Element::Integer {
+            exponent = 0;
+        }
         let sources = sources
             .iter()
             .map(|s| match s {
@@ -733,6 +742,39 @@ impl Emitter<'_> {
             return Ok(self.push(node, None, Draft { op, inputs: vec![least, most], exponent: 0 }));
         }
         self.test(node, None, condition, a)
+    }
+
+    /// Whether nothing but conditions reads a node.
+    fn is_compared(&self, node: &FloatNode) -> bool {
+        let mut readers = self.graph.nodes.iter().filter(|n| n.inputs.contains(&node.output)).peekable();
+        readers.peek().is_some()
+            && node.activation == Activation::None
+            && !self.graph.outputs.contains(&node.output)
+            && readers.all(|n| matches!(n.op, FloatOp::Indicator { .. }))
+    }
+
+    /// `sign * a + offset` for conditions alone. A threshold beyond every value of `a` decides as one just beyond does,
+    /// which keeps the difference within 32 bits where `a` has 31; and of more than 16 bits the lower ones say
+    /// nothing of the sign.
+    fn difference(&mut self, node: &FloatNode, sign: f64, offset: &[f64], a: TensorId) -> Result<TensorId, GraphError> {
+        let (exponent, range) = (self.exponent(a), self.range(a));
+        let zero = |n: &FloatNode| matches!(n.op, FloatOp::Indicator { condition: Condition::Zero });
+        let equal = self.graph.nodes.iter().any(|n| n.inputs.contains(&node.output) && zero(n));
+        let (lo, hi) = if sign > 0.0 { (-range.hi, -range.lo) } else { (range.lo, range.hi) };
+        let (least, most) = (lo - 1, if equal { hi + 1 } else { hi });
+        let limited = |v: &f64| ScaleExp(exponent).quantise(*v).clamp(least as f64, most as f64) as i64;
+        let mut offset: Vec<i64> = offset.iter().map(limited).collect();
+        let scale = vec![sign as i64];
+        let op = IntOp::Affine { scale: scale.clone(), offset: offset.clone(), rescale: Rescale::EXACT };
+        let difference = op.range(&[range], &[]).output;
+        let wide = difference.max_abs() >= 1 << VALUE_BITS;
+        if equal || !wide || !difference.within(Interval::signed(VALUE_BITS + MAX_SHIFT)) {
+            return Ok(self.push(node, None, Draft { op, inputs: vec![a], exponent }));
+        }
+        offset.iter_mut().for_each(|v| *v -= 1i64 << (MAX_SHIFT - 1));
+        let rescale = Rescale { shift: MAX_SHIFT, kind: RescaleKind::Signed };
+        let op = IntOp::Affine { scale, offset, rescale };
+        Ok(self.push(node, Some("high"), Draft { op, inputs: vec![a], exponent: exponent - MAX_SHIFT as i32 }))
     }
 
     /// A condition of a value of at most 32 bits: what is dropped below keeps the sign.

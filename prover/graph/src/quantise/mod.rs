@@ -6,6 +6,7 @@
 
 mod balance;
 mod emit;
+mod inputs;
 mod mask;
 mod prepare;
 mod scale;
@@ -52,6 +53,7 @@ pub fn quantise(graph: &FloatGraph, ranges: &Ranges, options: &QuantiseOptions) 
     let (graph, ranges) = prepare::clamp_functions(&graph, &ranges, options.headroom);
     let (graph, ranges) = prepare::fuse_clamps(graph, ranges);
     let (graph, ranges) = prepare::centre_functions(&graph, &ranges, options.headroom);
+    let (graph, ranges) = inputs::level(graph, ranges, options.headroom);
     let quantised = emit::emit(&graph, &ranges, options)?;
     quantised.validate()?;
     Ok(quantised)

@@ -1,4 +1,4 @@
-use super::balance;
+use super::{balance, inputs};
 use crate::{
     calibrate::Ranges,
     float::{Activation, Element, FloatGraph, FloatOp, Quotient},
@@ -19,6 +19,8 @@ const SHARE_EXPONENT: i32 = 14;
 pub(super) struct Scales {
     /// Exponent at which the calibrated range with head-room fits 16 bits.
     pub(super) exponents: Vec<i32>,
+    /// Exponent and bits of each real input.
+    pub(super) inputs: Vec<(i32, u32)>,
     /// Whether every reader takes values of more than 16 bits.
     pub(super) wide: Vec<bool>,
     /// Whether a function reads the tensor, whose values are then signed 16-bit integers.
@@ -56,7 +58,9 @@ pub(super) fn scales(graph: &FloatGraph, ranges: &Ranges, headroom: f64) -> Scal
     }
     let classes = tie(graph, &mut exponents);
     balance::balance(graph, ranges, &classes, &mut exponents);
-    Scales { exponents, wide: wide(graph), signed }
+    let wide = wide(graph);
+    let inputs = inputs::widths(graph, ranges, &exponents, &wide);
+    Scales { exponents, inputs, wide, signed }
 }
 
 /// Gives tensors that a view joins one exponent, so that joining them costs nothing. Returns the
