@@ -140,7 +140,9 @@ impl Builder {
 
     /// Refuses a tensor with more elements than are supported, before anything is made for each of them.
     pub(crate) fn check_size(&self, shape: &[usize]) -> Result<(), GraphError> {
-        if indices::count(shape).is_none_or(|n| n > MAX_ELEMENTS) {
+        // An axis without elements hides no other that is too long.
+        let filled: Vec<usize> = shape.iter().map(|d| (*d).max(1)).collect();
+        if indices::count(&filled).is_none_or(|n| n > MAX_ELEMENTS) {
             let (tensor, shape) = (self.scope.clone(), shape.to_vec());
             return Err(GraphError::TooLarge { tensor, shape, limit: MAX_ELEMENTS });
         }

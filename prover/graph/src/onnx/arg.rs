@@ -206,7 +206,7 @@ impl Pairs {
 
     /// What became of the pairs, and of `x` the element that had none.
     fn with_odd(&self, b: &mut Builder, merged: &Value, x: &Value) -> Result<Value, GraphError> {
-        if self.n % 2 == 0 {
+        if self.n.is_multiple_of(2) {
             return Ok(merged.clone());
         }
         let last: Vec<usize> = (0..self.rows).map(|r| (r + 1) * self.n - 1).collect();

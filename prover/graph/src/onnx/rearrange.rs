@@ -1,6 +1,6 @@
 //! Operators that lay elements out anew: padding, cropping, blocks, triangles, reversed sequences.
 
-use super::{Lowering, Node, index::position, shape::whole, tensor};
+use super::{Lowering, Node, index::position, shape::{sizes, whole}, tensor};
 use crate::{
     GraphError,
     float::{Builder, FloatSource, Value, indices},
@@ -252,54 +252,24 @@ fn depth_to_space(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) ->
 /// Blocks of an image that a convolution would read, summed where they overlap.
 fn col2im(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
     let x = node.required(inputs, 0)?;
-    let (image, block) =
-        (whole(node, node.known(inputs, 1, "image shape")?)?, whole(node, node.known(inputs, 2, "block shape")?)?);
-    b.check_size(&image)?;
-    b.check_size(&block)?;
-    let axes = image.len();
-    let sizes = |name: &str, default: Vec<usize>| -> Result<Vec<usize>, GraphError> {
-        let Some(list) = node.ints(name) else { return Ok(default) };
-        let list = list.iter().map(|v| usize::try_from(*v).ok().filter(|v| *v < 1 << 24)).collect::<Option<Vec<_>>>();
-        list.filter(|l| l.len() == default.len()).ok_or_else(|| node.malformed(format!("its {name} does not fit")))
+    let columns = Columns::of(b, node, inputs)?;
+    let &[n, depth, steps] = &x.shape[..] else {
+        return Err(node.malformed(format!("an input of shape {:?}", x.shape)));
     };
-    let (dilations, strides) = (sizes("dilations", vec![1; axes])?, sizes("strides", vec![1; axes])?);
-    let pads = sizes("pads", vec![0; 2 * axes])?;
-    let mismatch = || node.malformed(format!("blocks {block:?} of an image {image:?} from a shape {:?}", x.shape));
-    let (area, pixels) = (indices::count(&block).ok_or_else(mismatch)?, indices::count(&image).ok_or_else(mismatch)?);
-    let &[n, columns, steps] = &x.shape[..] else { return Err(mismatch()) };
-    if block.len() != axes || area == 0 || columns % area != 0 || strides.contains(&0) {
-        return Err(mismatch());
+    let area: usize = columns.block.iter().product();
+    if area == 0 || depth % area != 0 || indices::count(&columns.along) != Some(steps) {
+        return Err(node.malformed(format!(
+            "blocks {:?} of an image {:?} from a shape {:?}",
+            columns.block, columns.image, x.shape
+        )));
     }
-    // Blocks along each axis.
-    let along = (0..axes).map(|a| {
-        let extent = dilations[a].checked_mul(block[a].checked_sub(1)?)? + 1;
-        Some((image[a] + pads[a] + pads[a + axes]).checked_sub(extent)? / strides[a] + 1)
-    });
-    let along = along.collect::<Option<Vec<_>>>().ok_or_else(mismatch)?;
-    if indices::count(&along) != Some(steps) {
-        return Err(mismatch());
-    }
-    let channels = columns / area;
-    b.check_size(&[n, channels, pixels])?;
-    // Elements of a channel that meet in each pixel.
-    let mut meet: Vec<Vec<usize>> = vec![Vec::new(); pixels];
-    let (of_block, of_step, of_image) = (indices::strides(&block), indices::strides(&along), indices::strides(&image));
-    for cell in 0..area {
-        for step in 0..steps {
-            let pixel = (0..axes).try_fold(0, |flat, a| {
-                let at = step / of_step[a] % along[a] * strides[a] + cell / of_block[a] % block[a] * dilations[a];
-                Some(flat + at.checked_sub(pads[a]).filter(|at| *at < image[a])? * of_image[a])
-            });
-            if let Some(pixel) = pixel {
-                meet[pixel].push(cell * steps + step);
-            }
-        }
-    }
-    let most = meet.iter().map(Vec::len).max().unwrap_or(0).max(1);
-    b.check_size(&[n, channels, pixels, most])?;
-    let mut sources = Vec::with_capacity(n * channels * pixels * most);
+    let channels = depth / area;
+    let pixels = columns.pixels();
+    let most = pixels.iter().map(Vec::len).max().unwrap_or(0).max(1);
+    b.check_size(&[n, channels, pixels.len(), most])?;
+    let mut sources = Vec::with_capacity(n * channels * pixels.len() * most);
     for channel in 0..n * channels {
-        for list in &meet {
+        for list in &pixels {
             let start = channel * area * steps;
             let terms = list.iter().map(|at| FloatSource::Element(0, (start + at) as u32));
             sources.extend(terms.chain(std::iter::repeat_n(FloatSource::Constant(0.0), most - list.len())));
@@ -307,6 +277,60 @@ fn col2im(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<
     }
     let len = sources.len();
     let terms = b.assemble(std::slice::from_ref(x), sources, vec![len])?;
-    let shape = [n, channels].into_iter().chain(image).collect();
+    let shape = [n, channels].into_iter().chain(columns.image).collect();
     Ok(vec![b.sum(&terms, most, 1.0, shape)?.with_data_type(x.data_type)])
+}
+
+/// How blocks lie in an image.
+struct Columns {
+    image: Vec<usize>,
+    block: Vec<usize>,
+    dilations: Vec<usize>,
+    strides: Vec<usize>,
+    pads: Vec<usize>,
+    /// Blocks along each axis.
+    along: Vec<usize>,
+}
+
+impl Columns {
+    fn of(b: &Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Self, GraphError> {
+        let image = whole(node, node.known(inputs, 1, "image shape")?)?;
+        let block = whole(node, node.known(inputs, 2, "block shape")?)?;
+        b.check_size(&image)?;
+        b.check_size(&block)?;
+        let axes = image.len();
+        let (dilations, strides) = (sizes(node, "dilations", vec![1; axes])?, sizes(node, "strides", vec![1; axes])?);
+        let pads = sizes(node, "pads", vec![0; 2 * axes])?;
+        let mismatch = || node.malformed(format!("blocks {block:?} of an image {image:?}"));
+        if block.len() != axes || strides.contains(&0) {
+            return Err(mismatch());
+        }
+        let along = (0..axes).map(|a| {
+            let extent = dilations[a].checked_mul(block[a].checked_sub(1)?)? + 1;
+            Some((image[a] + pads[a] + pads[a + axes]).checked_sub(extent)? / strides[a] + 1)
+        });
+        let along = along.collect::<Option<Vec<_>>>().ok_or_else(mismatch)?;
+        Ok(Self { image, block, dilations, strides, pads, along })
+    }
+
+    /// Elements of a channel that meet in each pixel.
+    fn pixels(&self) -> Vec<Vec<usize>> {
+        let (of_block, of_step) = (indices::strides(&self.block), indices::strides(&self.along));
+        let of_image = indices::strides(&self.image);
+        let steps: usize = self.along.iter().product();
+        let mut pixels = vec![Vec::new(); self.image.iter().product()];
+        for cell in 0..self.block.iter().product() {
+            for step in 0..steps {
+                let pixel = (0..self.image.len()).try_fold(0, |flat, a| {
+                    let start = step / of_step[a] % self.along[a] * self.strides[a];
+                    let at = start + cell / of_block[a] % self.block[a] * self.dilations[a];
+                    Some(flat + at.checked_sub(self.pads[a]).filter(|at| *at < self.image[a])? * of_image[a])
+                });
+                if let Some(pixel) = pixel {
+                    pixels[pixel].push(cell * steps + step);
+                }
+            }
+        }
+        pixels
+    }
 }

@@ -5,7 +5,7 @@
 use super::{
     Lowering, Node,
     index::{beside, cell, fibres, position},
-    shape::whole,
+    shape::{sizes, whole},
 };
 use crate::{
     GraphError,
@@ -292,14 +292,9 @@ struct Windows {
 impl Windows {
     fn of(node: &Node<'_>, x: &Value) -> Result<Self, GraphError> {
         let axes = x.shape.len().checked_sub(2).ok_or_else(|| node.malformed("an input without channels"))?;
-        let sizes = |name: &str, default: Vec<usize>| -> Result<Vec<usize>, GraphError> {
-            let Some(list) = node.ints(name) else { return Ok(default) };
-            let list =
-                list.iter().map(|v| usize::try_from(*v).ok().filter(|v| *v < 1 << 24)).collect::<Option<Vec<_>>>();
-            list.filter(|l| l.len() == default.len()).ok_or_else(|| node.malformed(format!("its {name} does not fit")))
-        };
-        let (kernel, strides) = (sizes("kernel_shape", vec![1; axes])?, sizes("strides", vec![1; axes])?);
-        let pads = sizes("pads", vec![0; 2 * axes])?;
+        let kernel = sizes(node, "kernel_shape", vec![1; axes])?;
+        let strides = sizes(node, "strides", vec![1; axes])?;
+        let pads = sizes(node, "pads", vec![0; 2 * axes])?;
         let mut shape = x.shape[..2].to_vec();
         for a in 0..axes {
             let reach = (x.shape[a + 2] as i64 - 1) * strides[a] as i64 + kernel[a] as i64;

@@ -3,7 +3,7 @@
 use super::{Lowering, Node};
 use crate::{
     GraphError,
-    float::{Builder, FloatSource, Value, indices},
+    float::{Builder, FloatSource, MAX_ELEMENTS, Value, indices},
 };
 
 pub(super) fn find(operator: &str) -> Option<Lowering> {
@@ -198,7 +198,7 @@ fn expand(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<
     let asked = node.known(inputs, 1, "shape")?;
     let asked = whole(node, asked)?;
     let shape = indices::broadcast_shape(&x.shape, &asked)
-        .filter(|s| indices::count(s).is_some_and(|n| n <= crate::float::MAX_ELEMENTS))
+        .filter(|s| indices::count(s).is_some_and(|n| n <= MAX_ELEMENTS))
         .ok_or_else(|| node.malformed(format!("shape {:?} to {asked:?}", x.shape)))?;
     Ok(vec![b.expand(x, &shape)?])
 }
@@ -216,7 +216,7 @@ fn tile(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Ve
         return Err(node.malformed(format!("repeats {repeats:?} for shape {:?}", x.shape)));
     }
     let doubled: Vec<usize> = repeats.iter().zip(&x.shape).flat_map(|(r, d)| [*r, *d]).collect();
-    let count = indices::count(&doubled).filter(|n| *n <= crate::float::MAX_ELEMENTS);
+    let count = indices::count(&doubled).filter(|n| *n <= MAX_ELEMENTS);
     if count.is_none() {
         return Err(node.malformed(format!("repeats {repeats:?}")));
     }
@@ -228,6 +228,14 @@ fn tile(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Ve
 
 /// Sizes: whole numbers from zero on.
 pub(super) fn whole(node: &Node<'_>, sizes: &[f64]) -> Result<Vec<usize>, GraphError> {
-    let size = |d: &f64| (*d >= 0.0 && d.fract() == 0.0).then_some(*d as usize);
+    let size = |d: &f64| (*d >= 0.0 && *d <= MAX_ELEMENTS as f64 && d.fract() == 0.0).then_some(*d as usize);
     sizes.iter().map(size).collect::<Option<_>>().ok_or_else(|| node.malformed(format!("sizes {sizes:?}")))
+}
+
+/// An attribute of sizes, one for each axis or one for each of its ends: as many as its default has.
+pub(super) fn sizes(node: &Node<'_>, name: &str, default: Vec<usize>) -> Result<Vec<usize>, GraphError> {
+    let Some(list) = node.ints(name) else { return Ok(default) };
+    let size = |v: &i64| usize::try_from(*v).ok().filter(|v| *v < 1 << 24);
+    let list = list.iter().map(size).collect::<Option<Vec<_>>>().filter(|l| l.len() == default.len());
+    list.ok_or_else(|| node.malformed(format!("its {name} does not fit")))
 }
