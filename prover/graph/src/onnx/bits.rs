@@ -72,7 +72,7 @@ fn power(bits: u32) -> f64 {
     f64::from(bits).exp2()
 }
 
-/// A computed value flagged as an integer again.
+/// `floor(x / 2^bits)`, which has to lie in 16 bits.
 fn floor_of(b: &mut Builder, x: &Value, bits: u32) -> Result<Value, GraphError> {
     let part = b.affine(&x.with_element(Element::Real), vec![1.0 / power(bits)], vec![0.0])?;
     b.floor(&part)

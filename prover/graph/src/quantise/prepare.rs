@@ -48,9 +48,13 @@ pub(super) fn clamp_functions(graph: &FloatGraph, ranges: &Ranges, headroom: f64
                 Function::Exp if (range.hi - range.lo) * headroom > EXP_RANGE => {
                     let least = range.hi - EXP_DEPTH;
                     let (lo, hi) = (range.lo * headroom - least, range.hi * headroom - least);
-                    let bounds = (lo.min(0.0), hi.max(EXP_DEPTH), Activation::Relu);
-                    node.inputs = vec![clamp.map(&node.name, *read, (1.0, -least), bounds)];
-                    *centre -= least;
+                    let hi = hi.max(EXP_DEPTH);
+                    let cut = clamp.map(&node.name, *read, (1.0, -least), (lo.min(0.0), hi, Activation::Relu));
+                    // What is cut off needs as coarse a scale: the rest gets a finer one, around the table's middle.
+                    let half = EXP_DEPTH / 2.0;
+                    let bounds = (-half, hi - half, Activation::None);
+                    node.inputs = vec![clamp.map(&node.name, cut, (1.0, -half), bounds)];
+                    *centre -= least + half;
                 }
                 Function::Sin | Function::Cos if range.max_abs() * headroom > WIDE_ARGUMENT / 2.0 => {
                     node.inputs = vec![clamp.period(&node.name, *read)];
@@ -174,7 +178,10 @@ fn fusion(graph: &FloatGraph, at: usize) -> Option<(usize, FloatOp)> {
 /// gains a bit.
 pub(super) fn centre_functions(graph: &FloatGraph, ranges: &Ranges, headroom: f64) -> (FloatGraph, Ranges) {
     let (mut graph, mut ranges) = (graph.clone(), ranges.clone());
-    for at in 0..graph.nodes.len() {
+    let mut next = 0;
+    while next < graph.nodes.len() {
+        let mut at = next;
+        next += 1;
         let FloatOp::Function { .. } = graph.nodes[at].op else { continue };
         let [read] = graph.nodes[at].inputs[..] else { continue };
         let readers = graph.nodes.iter().flat_map(|n| &n.inputs).chain(&graph.outputs);
@@ -182,8 +189,8 @@ pub(super) fn centre_functions(graph: &FloatGraph, ranges: &Ranges, headroom: f6
             continue;
         }
         let Some(before) = graph.nodes.iter().position(|n| n.output == read) else { continue };
-        let producer = &graph.nodes[before];
-        if producer.activation != Activation::None {
+        let mut before = before;
+        if graph.nodes[before].activation != Activation::None {
             continue;
         }
         let observed = ranges.tensor(read);
@@ -193,7 +200,21 @@ pub(super) fn centre_functions(graph: &FloatGraph, ranges: &Ranges, headroom: f6
             continue;
         }
         let shift = -(lo + hi) / 2.0;
-        let Some(op) = shifted(&producer.op, shift) else { continue };
+        let mut read = read;
+        if matches!(graph.nodes[before].op, FloatOp::Sqrt) {
+            // A root is never negative, and has no room for a constant: a map of its own is worth a bit.
+            let mut clamp = Clamp { graph: &mut graph, ranges: &mut ranges, headroom, bound: 0.0 };
+            let name = clamp.graph.nodes[at].name.clone();
+            read = clamp.map(&name, read, (1.0, 0.0), (lo, hi, Activation::None));
+            let (Some(map), Some(range)) = (graph.nodes.pop(), ranges.before_activation.pop()) else { continue };
+            graph.nodes.insert(at, map);
+            ranges.before_activation.insert(at, range);
+            before = at;
+            at += 1;
+            next += 1;
+            graph.nodes[at].inputs = vec![read];
+        }
+        let Some(op) = shifted(&graph.nodes[before].op, shift) else { continue };
         graph.nodes[before].op = op;
         if let FloatOp::Function { centre, .. } = &mut graph.nodes[at].op {
             *centre += shift;

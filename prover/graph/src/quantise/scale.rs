@@ -58,6 +58,11 @@ pub(super) fn scales(graph: &FloatGraph, ranges: &Ranges, headroom: f64) -> Scal
     }
     let classes = tie(graph, &mut exponents);
     balance::balance(graph, ranges, &classes, &mut exponents);
+    for (exponent, tensor) in exponents.iter_mut().zip(&graph.tensors) {
+        if tensor.element == Element::Integer {
+            *exponent = 0;
+        }
+    }
     let wide = wide(graph);
     let inputs = inputs::widths(graph, ranges, &exponents, &wide);
     Scales { exponents, inputs, wide, signed }
