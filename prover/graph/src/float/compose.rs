@@ -25,6 +25,9 @@ impl Builder {
     pub(crate) fn and(&mut self, a: &Value, b: &Value) -> Result<Value, GraphError> {
         let (known, other) = if a.known().is_some() { (a, b) } else { (b, a) };
         let Some(known) = known.known() else { return Ok(self.mul(a, b)?.bit()) };
+        if known.iter().all(|bit| *bit == 0.0) {
+            return Ok(Value::constant(known.to_vec(), a.shape.clone(), Element::Integer).bit());
+        }
         let source = |(i, bit): (usize, &f64)| match *bit {
             0.0 => FloatSource::Constant(0.0),
             _ => FloatSource::Element(0, i as u32),

@@ -1,6 +1,11 @@
 //! Operators that lay elements out anew: padding, cropping, blocks, triangles, reversed sequences.
 
-use super::{Lowering, Node, index::position, shape::{sizes, whole}, tensor};
+use super::{
+    Lowering, Node,
+    index::position,
+    shape::{sizes, whole},
+    tensor,
+};
 use crate::{
     GraphError,
     float::{Builder, FloatSource, Value, indices},

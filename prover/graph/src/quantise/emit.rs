@@ -481,6 +481,10 @@ impl Emitter<'_> {
         let input = self.exponent(a);
         let desired = self.scales.exponents[node.output.0];
         let integer = self.graph.tensor(node.output).element == Element::Integer;
+        if integer && input == 0 && node.activation == Activation::None {
+            let exact = IntOp::Sum { group, c: c as i64, rescale: Rescale::EXACT };
+            return Ok(self.push(node, None, Draft { op: exact, inputs: vec![a], exponent: 0 }));
+        }
         if let Some(power) = power_of_two(c) {
             let exact = IntOp::Sum { group, c: c.signum() as i64, rescale: Rescale::EXACT };
             let range = exact.range(&[self.range(a)], &self.out.params).output;

@@ -2,7 +2,7 @@
 
 use crate::{
     calibrate::{MASKED, Ranges},
-    float::{FloatGraph, FloatOp, FloatSource},
+    float::{Activation, FloatGraph, FloatId, FloatNode, FloatOp, FloatSource},
 };
 
 /// How far below all others a masked value lies at least: `exp(-24)` is nothing beside 16 bits.
@@ -12,6 +12,11 @@ const DISTANCE: f64 = 24.0;
 /// they share a scale with the rest. Whatever they are added to, their distance outweighs it.
 pub(super) fn lower(graph: &FloatGraph, ranges: &Ranges) -> (FloatGraph, Ranges) {
     let (mut graph, mut ranges) = (graph.clone(), ranges.clone());
+    for node in &graph.nodes {
+        if can_mask(node, &ranges) {
+            ranges.tensors[node.output.0].masked = true;
+        }
+    }
     let spread = ranges.tensors.iter().filter(|r| r.masked).map(|r| r.hi - r.lo).fold(0.0, f64::max);
     let distance = DISTANCE + 2.0 * spread;
     for range in ranges.tensors.iter_mut().chain(&mut ranges.before_activation).filter(|r| r.masked) {
@@ -33,6 +38,7 @@ pub(super) fn lower(graph: &FloatGraph, ranges: &Ranges) -> (FloatGraph, Ranges)
         }
     }
     for node in &mut graph.nodes {
+        sink(node, &mut ranges);
         let least = ranges.tensor(node.output).lo;
         match &mut node.op {
             FloatOp::View { sources } => {
@@ -44,29 +50,84 @@ pub(super) fn lower(graph: &FloatGraph, ranges: &Ranges) -> (FloatGraph, Ranges)
                     }
                 }
             }
-            FloatOp::Affine { scale, offset } => {
-                let count = scale.len().max(offset.len());
-                if scale.iter().chain(&*offset).all(|c| *c > MASKED) {
-                    continue;
-                }
-                // A factor of minus infinity masks where it meets a 1; an offset does whatever it is added to.
-                let spread = |list: &[f64]| if list.len() == 1 { vec![list[0]; count] } else { list.to_vec() };
-                let (mut factors, mut offsets) = (spread(scale), spread(offset));
-                for (factor, offset) in factors.iter_mut().zip(&mut offsets) {
-                    if *factor <= MASKED {
-                        *factor = -distance;
-                        *offset = if *offset >= -MASKED { distance } else { *offset };
-                    }
-                    if *offset <= MASKED {
-                        (*factor, *offset) = (0.0, least);
-                    }
-                }
-                let uniform = |list: &[f64]| list.iter().all(|c| *c == list[0]);
-                *scale = if uniform(&factors) { vec![factors[0]] } else { factors };
-                *offset = if uniform(&offsets) { vec![offsets[0]] } else { offsets };
-            }
+            FloatOp::Affine { scale, offset } => lower_map(scale, offset, (distance, least)),
             _ => {}
         }
     }
     (graph, ranges)
+}
+
+/// Whether a result may hold masked values, seen during calibration or not: a mask that is computed may be another one
+/// later. A maximum hides what is masked from those after it.
+fn can_mask(node: &FloatNode, ranges: &Ranges) -> bool {
+    let masked = |id: &FloatId| ranges.tensor(*id).masked;
+    if node.activation != Activation::None {
+        return false;
+    }
+    match (&node.op, &node.inputs[..]) {
+        (FloatOp::View { sources }, inputs) => sources.iter().any(|source| match source {
+            FloatSource::Element(input, _) => inputs.get(*input as usize).is_some_and(masked),
+            FloatSource::Constant(c) => *c <= MASKED,
+        }),
+        (FloatOp::Select, [_, a, b]) => masked(a) || masked(b),
+        (FloatOp::Add { ca, cb, .. }, [a, b]) => *ca > 0.0 && masked(a) || *cb > 0.0 && masked(b),
+        (FloatOp::Affine { scale, offset }, [a]) => {
+            scale.iter().chain(offset).any(|c| *c <= MASKED) || scale.iter().all(|c| *c > 0.0) && masked(a)
+        }
+        _ => false,
+    }
+}
+
+/// Takes into a masked result's range how far down its inputs have gone: what is masked twice lies lower than what is
+/// masked once.
+fn sink(node: &FloatNode, ranges: &mut Ranges) {
+    if !ranges.tensor(node.output).masked {
+        return;
+    }
+    let masked = |id: &&FloatId| ranges.tensor(**id).masked;
+    let term = |c: f64, id: FloatId| {
+        let range = ranges.tensor(id);
+        if c < 0.0 { c * range.hi } else { c * range.lo }
+    };
+    let least = match (&node.op, &node.inputs[..]) {
+        (FloatOp::View { .. } | FloatOp::Max { .. }, inputs) => {
+            inputs.iter().filter(masked).map(|id| ranges.tensor(*id).lo).fold(f64::INFINITY, f64::min)
+        }
+        (FloatOp::Select, [_, a, b]) => ranges.tensor(*a).lo.min(ranges.tensor(*b).lo),
+        (FloatOp::Add { ca, cb, c }, [a, b]) => term(*ca, *a) + term(*cb, *b) + c,
+        (FloatOp::Affine { scale, offset }, [a]) => match (&scale[..], &offset[..]) {
+            ([scale], [offset]) if *offset > MASKED && *scale > MASKED => term(*scale, *a) + offset,
+            _ => return,
+        },
+        _ => return,
+    };
+    let range = &mut ranges.tensors[node.output.0];
+    range.lo = range.lo.min(least);
+}
+
+/// A map with a finite distance in place of minus infinity. As a factor it masks where it meets a 1; as an offset
+/// whatever it is added to.
+fn lower_map(scale: &mut Vec<f64>, offset: &mut Vec<f64>, (distance, least): (f64, f64)) {
+    let count = scale.len().max(offset.len());
+    if scale.iter().chain(&*offset).all(|c| *c > MASKED) {
+        return;
+    }
+    let spread = |list: &[f64]| if list.len() == 1 { vec![list[0]; count] } else { list.to_vec() };
+    let (mut factors, mut offsets) = (spread(scale), spread(offset));
+    for (factor, offset) in factors.iter_mut().zip(&mut offsets) {
+        if *factor >= -MASKED && *offset <= MASKED {
+            // Minus infinity times one less a bit.
+            (*factor, *offset) = (distance, -distance);
+        }
+        if *factor <= MASKED {
+            *factor = -distance;
+            *offset = if *offset >= -MASKED { distance } else { *offset };
+        }
+        if *offset <= MASKED {
+            (*factor, *offset) = (0.0, least);
+        }
+    }
+    let uniform = |list: &[f64]| list.iter().all(|c| *c == list[0]);
+    *scale = if uniform(&factors) { vec![factors[0]] } else { factors };
+    *offset = if uniform(&offsets) { vec![offsets[0]] } else { offsets };
 }

@@ -58,6 +58,7 @@ pub(super) fn scales(graph: &FloatGraph, ranges: &Ranges, headroom: f64) -> Scal
     }
     let classes = tie(graph, &mut exponents);
     balance::balance(graph, ranges, &classes, &mut exponents);
+    // Constants among integers, too, are integers as they are.
     for (exponent, tensor) in exponents.iter_mut().zip(&graph.tensors) {
         if tensor.element == Element::Integer {
             *exponent = 0;

@@ -97,6 +97,8 @@ pub enum Attribute<'a> {
     Int(&'a str, i64),
     Float(&'a str, f32),
     Ints(&'a str, &'a [i64]),
+    Floats(&'a str, &'a [f32]),
+    Texts(&'a str, &'a [&'a str]),
     Text(&'a str, &'a str),
 }
 
@@ -111,6 +113,18 @@ impl Attribute<'_> {
             Self::Ints(name, ints) => {
                 AttributeProto { name: name.into(), r#type: AttributeType::Ints as i32, ints: ints.to_vec(), ..empty }
             }
+            Self::Floats(name, floats) => AttributeProto {
+                name: name.into(),
+                r#type: AttributeType::Floats as i32,
+                floats: floats.to_vec(),
+                ..empty
+            },
+            Self::Texts(name, texts) => AttributeProto {
+                name: name.into(),
+                r#type: AttributeType::Strings as i32,
+                strings: texts.iter().map(|t| t.as_bytes().to_vec()).collect(),
+                ..empty
+            },
             Self::Text(name, text) => AttributeProto {
                 name: name.into(),
                 r#type: AttributeType::String as i32,

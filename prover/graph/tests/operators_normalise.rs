@@ -1,0 +1,137 @@
+//! Normalisations with computed parameters and further outputs.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, dead_code, missing_docs)]
+
+#[path = "onnx/expect.rs"]
+mod expect;
+mod onnx;
+
+use expect::{near, noise, outputs, refusal};
+use onnx::{Attribute::*, Onnx};
+use vouch_graph::GraphError;
+
+/// Mean and variance.
+fn moments(x: &[f64]) -> (f64, f64) {
+    let mean = x.iter().sum::<f64>() / x.len() as f64;
+    (mean, x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / x.len() as f64)
+}
+
+#[test]
+fn layer_normalisation_has_its_mean_and_deviation() {
+    let model = Onnx::new()
+        .input("x", &[2, 2, 3])
+        .input("scale", &[2, 3])
+        .input("bias", &[3])
+        .node("LayerNormalization", &["x", "scale", "bias"], "y,m,d", &[Int("axis", -2)])
+        .output("y")
+        .output("m")
+        .output("d");
+    let (x, scale, bias) = (noise(2, 12), noise(3, 6), noise(4, 3));
+    let parts: Vec<(f64, f64)> = x.chunks(6).map(moments).collect();
+    let inverse = |row: usize| 1.0 / (parts[row].1 + 1e-5).sqrt();
+    let unit = |i: usize| (x[i] - parts[i / 6].0) * inverse(i / 6);
+    let want: Vec<f64> = (0..12).map(|i| unit(i) * scale[i % 6] + bias[i % 3]).collect();
+    let got = outputs("layer", &model, &[vec![x.clone(), scale, bias]]);
+    near("layer", &got[0], &want, 3e-3);
+    near("mean", &got[1], &[parts[0].0, parts[1].0], 1e-3);
+    near("deviation", &got[2], &[inverse(0), inverse(1)], 3e-3);
+}
+
+#[test]
+fn groups_instances_and_roots_agree_with_their_definitions() {
+    let x = noise(9, 2 * 4 * 3);
+    let (scale, bias) = ([1.0, 0.5, 2.0, -1.0], [0.0, 0.25, -0.5, 1.0]);
+    let parameters = |model: Onnx| {
+        let (s, b) = (scale.map(|v| v as f32), bias.map(|v| v as f32));
+        model.input("x", &[2, 4, 3]).weight("s", &[4], &s).weight("b", &[4], &b)
+    };
+    let by_rows = |n: usize| -> Vec<f64> {
+        let rows = x.chunks(n).flat_map(|row| {
+            let (mean, variance) = moments(row);
+            row.iter().map(move |v| (v - mean) / (variance + 1e-5).sqrt())
+        });
+        rows.enumerate().map(|(i, v)| v * scale[i / 3 % 4] + bias[i / 3 % 4]).collect()
+    };
+    let group = parameters(Onnx::new().opset(21))
+        .node("GroupNormalization", &["x", "s", "b"], "y", &[Int("num_groups", 2)])
+        .output("y");
+    near("group", &outputs("group", &group, &[vec![x.clone()]])[0], &by_rows(6), 4e-3);
+    let instance = parameters(Onnx::new()).node("InstanceNormalization", &["x", "s", "b"], "y", &[]).output("y");
+    near("instance", &outputs("instance", &instance, &[vec![x.clone()]])[0], &by_rows(3), 4e-3);
+    let root = Onnx::new()
+        .opset(23)
+        .input("x", &[2, 4, 3])
+        .weight("s", &[3], &[1.0, -0.5, 2.0])
+        .node("RMSNormalization", &["x", "s"], "y", &[])
+        .output("y");
+    let want = x.chunks(3).flat_map(|row| {
+        let mean = row.iter().map(|v| v * v).sum::<f64>() / 3.0;
+        [1.0, -0.5, 2.0].into_iter().zip(row).map(move |(s, v)| s * v / (mean + 1e-5).sqrt())
+    });
+    near("root", &outputs("root", &root, &[vec![x.clone()]])[0], &want.collect::<Vec<_>>(), 4e-3);
+    let groups = parameters(Onnx::new().opset(21))
+        .node("GroupNormalization", &["x", "s", "b"], "y", &[Int("num_groups", 3)])
+        .output("y");
+    assert!(matches!(refusal(&groups), GraphError::MalformedNode { .. }));
+}
+
+#[test]
+fn batch_normalisation_in_training_moves_its_running_moments() {
+    let model = Onnx::new()
+        .input("x", &[2, 2, 2])
+        .input("s", &[2])
+        .input("b", &[2])
+        .input("m", &[2])
+        .input("v", &[2])
+        .node(
+            "BatchNormalization",
+            &["x", "s", "b", "m", "v"],
+            "y,rm,rv",
+            &[Int("training_mode", 1), Float("momentum", 0.75)],
+        )
+        .output("y")
+        .output("rm")
+        .output("rv");
+    let x = noise(6, 8);
+    let channel = |c: usize| [x[2 * c], x[2 * c + 1], x[4 + 2 * c], x[5 + 2 * c]];
+    let parts = [moments(&channel(0)), moments(&channel(1))];
+    let (scale, bias, mean, variance) = ([1.5, -1.0], [0.5, 0.0], [0.25, -0.5], [1.0, 0.5]);
+    let want: Vec<f64> = (0..8)
+        .map(|i| (i / 2 % 2, x[i]))
+        .map(|(c, x)| (x - parts[c].0) / (parts[c].1 + 1e-5).sqrt() * scale[c] + bias[c])
+        .collect();
+    let given = [scale, bias, mean, variance].map(|v| v.to_vec());
+    let got = outputs("training", &model, &[std::iter::once(x.clone()).chain(given).collect()]);
+    near("output", &got[0], &want, 4e-3);
+    near("mean", &got[1], &[0, 1].map(|c| 0.75 * mean[c] + 0.25 * parts[c].0), 1e-3);
+    near("variance", &got[2], &[0, 1].map(|c| 0.75 * variance[c] + 0.25 * parts[c].1), 1e-3);
+}
+
+#[test]
+fn variances_of_channels_may_differ_widely() {
+    let model = Onnx::new()
+        .input("x", &[1, 2, 2])
+        .input("s", &[2])
+        .input("b", &[2])
+        .input("m", &[2])
+        .input("v", &[2])
+        .node("BatchNormalization", &["x", "s", "b", "m", "v"], "y", &[])
+        .output("y");
+    let given = [vec![0.5, -0.25, 1.0, 2.0], vec![1.0, 1.0], vec![0.0, 0.0], vec![0.0, 0.0], vec![0.01, 4.0]];
+    let want = [0.5 / 0.01001f64.sqrt(), -0.25 / 0.01001f64.sqrt(), 1.0 / 4.00001f64.sqrt(), 2.0 / 4.00001f64.sqrt()];
+    near("batch", &outputs("batch", &model, &[given.to_vec()])[0], &want, 5e-3);
+}
+
+#[test]
+fn a_local_response_reaches_over_neighbouring_channels() {
+    for beta in [0.5, 0.75, 1.0] {
+        let attributes = [Int("size", 2), Float("alpha", 0.5), Float("beta", beta), Float("bias", 2.0)];
+        let model = Onnx::new().input("x", &[1, 3, 1, 1]).node("LRN", &["x"], "y", &attributes).output("y");
+        let x = [1.0, -2.0, 0.5];
+        // Of two channels the window has the one after.
+        let square = [5.0, 4.25, 0.25];
+        let want: Vec<f64> = (0..3).map(|i| x[i] / (2.0 + 0.25 * square[i] as f64).powf(f64::from(beta))).collect();
+        near("lrn", &outputs("lrn", &model, &[vec![x.to_vec()]])[0], &want, 2e-3);
+    }
+    let model = Onnx::new().input("x", &[1, 3, 1, 1]).node("LRN", &["x"], "y", &[Int("size", 0)]).output("y");
+    assert!(matches!(refusal(&model), GraphError::MalformedNode { .. }));
+}
