@@ -29,6 +29,7 @@ fn colour(purpose: Purpose) -> (&'static str, &'static str) {
         Purpose::Arithmetic => ("#76b7b2", "sums and products"),
         Purpose::Maximum => ("#59a14f", "maxima"),
         Purpose::Function => ("#b07aa1", "functions and quotients"),
+        Purpose::Comparison => ("#edc948", "comparisons and choices"),
         Purpose::Output => ("#9c755f", "outputs and constants"),
         Purpose::Lookup => ("#bab0ac", "lookups and row marks"),
     }

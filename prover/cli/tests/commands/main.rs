@@ -3,7 +3,7 @@
 
 mod bad_input;
 /// The builder of small models that the tests of `vouch-graph` use.
-#[path = "../../../graph/tests/onnx/mod.rs"]
+#[path = "../../../graph/tests/it/onnx/mod.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod onnx;
 mod refusal;

@@ -74,7 +74,9 @@ impl Builder {
             let sources = known.iter().enumerate().map(source).collect();
             return self.assemble(&[a.clone(), b.clone()], sources, a.shape.clone());
         }
-        if let (Some(yes), Some(no)) = (a.known(), b.known()) {
+        if let (Some(yes), Some(no)) = (a.known(), b.known())
+            && yes.iter().chain(no).all(|v| v.abs() < -MASKED)
+        {
             // Between two constants: the one, and a bit times what the other is more.
             let scale = yes.iter().zip(no).map(|(yes, no)| yes - no).collect();
             let out = self.affine(bit, scale, no.to_vec())?.with_element(a.element);

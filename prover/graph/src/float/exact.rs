@@ -6,6 +6,9 @@ use crate::{GraphError, int::Condition};
 /// How far back the sign of a value is followed.
 const SIGN_DEPTH: usize = 12;
 
+/// What is made of the elements of a class: the elements, their class and where they are.
+type ForClass<'f, K> = dyn FnMut(&mut Builder, &Value, K, &[usize]) -> Result<Value, GraphError> + 'f;
+
 impl Builder {
     /// `sqrt(max(0, x))`, rounded down: below zero are values that rounding brought there.
     pub(crate) fn root(&mut self, x: &Value) -> Result<Value, GraphError> {
@@ -92,7 +95,7 @@ impl Builder {
         &mut self,
         x: &Value,
         class: &[K],
-        f: &mut dyn FnMut(&mut Self, &Value, K, &[usize]) -> Result<Value, GraphError>,
+        f: &mut ForClass<'_, K>,
     ) -> Result<Value, GraphError> {
         let mut classes: Vec<(K, Vec<usize>)> = Vec::new();
         for (i, k) in class.iter().enumerate() {

@@ -265,9 +265,6 @@ fn gathered(b: &mut Builder, (x, w): (&Value, &Value), shapes: &Shapes, axes: &[
         b.check_size(&sizes)?;
         let taps = every(&phases, axes, |phase| phase.taps.clone(), |axis| axis.kernel);
         let elements = every(&phases, axes, |phase| phase.elements.clone(), |axis| axis.output);
-        if taps.is_empty() {
-            continue;
-        }
         let reads = joined(&reads, &input);
         for g in 0..groups {
             let patches = patches(b, x, (&reads, taps.len()), (g * inner, inner))?;
@@ -293,10 +290,10 @@ fn gathered(b: &mut Builder, (x, w): (&Value, &Value), shapes: &Shapes, axes: &[
     b.assemble(&parts, sources, output.clone())
 }
 
-/// One phase of each axis, in every combination.
+/// One phase of each axis, in every combination; phases that read no tap are left out.
 fn combinations(axes: &[Axis]) -> Vec<Vec<Phase>> {
     axes.iter().fold(vec![Vec::new()], |combined, axis| {
-        let phases = axis.phases();
+        let phases: Vec<Phase> = axis.phases().into_iter().filter(|phase| !phase.taps.is_empty()).collect();
         combined
             .iter()
             .flat_map(|before: &Vec<Phase>| {

@@ -69,7 +69,7 @@ fn spread(b: &mut Builder, node: &Node<'_>, p: &Value, shape: &[usize]) -> Resul
     let at: Vec<usize> = (0..len)
         .map(|i| {
             let (outer, position, rest) = (i / (n * inner), i / inner % n, i % inner);
-            if block == 0 { position } else { (outer * held + position / block) * inner + rest }
+            position.checked_div(block).map_or(position, |b| (outer * held + b) * inner + rest)
         })
         .collect();
     b.gather(p, &at, shape.to_vec())

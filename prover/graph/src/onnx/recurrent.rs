@@ -232,7 +232,7 @@ fn recurrent(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>], kind: K
         let state = State { h: start(5)?, c: start(6)? };
         runs.push(cell.run(b, &x, state, (reversed[at], bits.as_deref()))?);
     }
-    outputs(b, runs, batched)
+    outputs(b, &runs, batched)
 }
 
 /// For each time bits `[batch, hidden]` of the sequences that are not at their end.
@@ -248,9 +248,9 @@ fn running(b: &mut Builder, lengths: &Value, time: usize, hidden: usize) -> Resu
 }
 
 /// `Y`, `Y_h` and `Y_c` in the layout asked for.
-fn outputs(b: &mut Builder, runs: Vec<Run>, batched: bool) -> Result<Vec<Value>, GraphError> {
+fn outputs(b: &mut Builder, runs: &[Run], batched: bool) -> Result<Vec<Value>, GraphError> {
     let mut each = Vec::with_capacity(runs.len());
-    for run in &runs {
+    for run in runs {
         each.push(b.stack(&run.steps, 0)?);
     }
     let y = b.stack(&each, 1)?;

@@ -34,6 +34,8 @@ enum Rounding {
     PreferCeil,
     Floor,
     Ceil,
+    /// Of version 10: down where the image grows, up where it shrinks.
+    Scale,
 }
 
 /// What a position reads.
@@ -99,6 +101,11 @@ impl Axis {
         }
     }
 
+    /// How much wider an antialiasing kernel is where the image shrinks, as a divisor.
+    fn shrinking(&self, mode: &Mode) -> f64 {
+        if mode.antialias { self.scale.min(1.0) } else { 1.0 }
+    }
+
     /// What an output position sums up, `None` outside of the input.
     fn taps(&self, mode: &Mode, position: usize) -> Option<Weighted> {
         let x = self.original(mode.transform, position);
@@ -106,21 +113,18 @@ impl Axis {
         if mode.transform == Transform::CropAndResize && !(0.0..=last).contains(&x) {
             return None;
         }
-        let radius = match mode.kernel {
-            Kernel::Nearest(rounding) => {
-                let at = match rounding {
-                    Rounding::PreferFloor => (x - 0.5).ceil(),
-                    Rounding::PreferCeil => (x + 0.5).floor(),
-                    Rounding::Floor => x.floor(),
-                    Rounding::Ceil => x.ceil(),
-                };
-                return Some(vec![(at.clamp(0.0, last) as usize, 1.0)]);
-            }
-            Kernel::Linear => 1.0,
-            Kernel::Cubic(_) => 2.0,
-        };
-        // Where an image shrinks, an antialiasing kernel is as much wider.
-        let scale = if mode.antialias { self.scale.min(1.0) } else { 1.0 };
+        if let Kernel::Nearest(rounding) = mode.kernel {
+            let at = match rounding {
+                Rounding::PreferFloor => (x - 0.5).ceil(),
+                Rounding::PreferCeil => (x + 0.5).floor(),
+                Rounding::Scale if self.scale < 1.0 => x.ceil(),
+                Rounding::Floor | Rounding::Scale => x.floor(),
+                Rounding::Ceil => x.ceil(),
+            };
+            return Some(vec![(at.clamp(0.0, last) as usize, 1.0)]);
+        }
+        let radius = mode.kernel.radius();
+        let scale = self.shrinking(mode);
         let first = (-radius / scale).floor() + 1.0;
         let base = if x.fract() == 0.0 { x - 1.0 } else { x.floor() };
         let count = (2.0 - 2.0 * first) as usize;
@@ -147,6 +151,15 @@ impl Axis {
 }
 
 impl Kernel {
+    /// Distance from which on weights are zero.
+    fn radius(self) -> f64 {
+        match self {
+            Self::Nearest(_) => 0.5,
+            Self::Linear => 1.0,
+            Self::Cubic(_) => 2.0,
+        }
+    }
+
     fn weight(self, x: f64) -> f64 {
         let x = x.abs();
         match self {
@@ -175,12 +188,13 @@ impl Mode {
             other => return Err(node.malformed(format!("coordinate_transformation_mode `{other}`"))),
         };
         let rounding = node.text("nearest_mode");
-        let rounding = match rounding.as_deref().unwrap_or(if old { "floor" } else { "round_prefer_floor" }) {
-            "round_prefer_floor" => Rounding::PreferFloor,
-            "round_prefer_ceil" => Rounding::PreferCeil,
-            "floor" => Rounding::Floor,
-            "ceil" => Rounding::Ceil,
-            other => return Err(node.malformed(format!("nearest_mode `{other}`"))),
+        let rounding = match rounding.as_deref() {
+            None if old => Rounding::Scale,
+            None | Some("round_prefer_floor") => Rounding::PreferFloor,
+            Some("round_prefer_ceil") => Rounding::PreferCeil,
+            Some("floor") => Rounding::Floor,
+            Some("ceil") => Rounding::Ceil,
+            Some(other) => return Err(node.malformed(format!("nearest_mode `{other}`"))),
         };
         let kernel = match node.text("mode").as_deref() {
             None | Some("nearest") => Kernel::Nearest(rounding),
@@ -306,6 +320,8 @@ fn resized(
 }
 
 fn along(b: &mut Builder, x: &Value, axis: usize, (plan, mode): (&Axis, &Mode)) -> Result<Value, GraphError> {
+    let reach = (2.0 * mode.kernel.radius() / plan.shrinking(mode)) as usize + 1;
+    b.check_size(&[plan.output, reach.min(plan.input)])?;
     let sums: Vec<Option<Weighted>> = (0..plan.output).map(|position| plan.taps(mode, position)).collect();
     let group = sums.iter().flatten().map(Vec::len).max().unwrap_or(1).max(1);
     let mut shape = x.shape.clone();

@@ -33,9 +33,10 @@ struct Regions {
 
 impl Regions {
     fn new(node: &Node<'_>, rois: &Value) -> Result<Self, GraphError> {
-        let size = |name: &str, default: i64| {
-            let size = usize::try_from(node.int(name).unwrap_or(default)).ok();
-            size.filter(|n| *n <= MAX_SAMPLES).ok_or_else(|| node.malformed(name.to_owned()))
+        let size = |name: &str, default: u16| {
+            let size = usize::try_from(node.int(name).unwrap_or(i64::from(default))).ok();
+            size.filter(|n| (usize::from(default)..=MAX_SAMPLES).contains(n))
+                .ok_or_else(|| node.malformed(name.to_owned()))
         };
         let transform = node.text("coordinate_transformation_mode");
         let default = if node.opset < 16 { "output_half_pixel" } else { "half_pixel" };
@@ -57,14 +58,14 @@ impl Regions {
         })
     }
 
-    /// Start and size of a region along an axis (0: rows), and its samples an output.
+    /// Start and size of a region along an axis (0: rows), and its samples an output. In single precision, as
+    /// elsewhere, because their number steps.
     fn extent(&self, roi: &[f64], axis: usize) -> (f64, f64, usize) {
-        let offset = if self.half { 0.5 } else { 0.0 };
-        let start = roi[1 - axis] * self.scale - offset;
-        let size = roi[3 - axis] * self.scale - offset - start;
-        let size = if self.half { size } else { size.max(1.0) };
-        let adaptive = (size / self.output[axis] as f64).ceil().clamp(0.0, MAX_SAMPLES as f64) as usize;
-        (start, size, if self.samples > 0 { self.samples } else { adaptive })
+        let (offset, scale) = (if self.half { 0.5 } else { 0.0 }, self.scale as f32);
+        let [start, end] = [1, 3].map(|i| roi[i - axis] as f32 * scale - offset);
+        let size = if self.half { end - start } else { (end - start).max(1.0) };
+        let adaptive = (size / self.output[axis] as f32).ceil().clamp(0.0, MAX_SAMPLES as f32) as usize;
+        (f64::from(start), f64::from(size), if self.samples > 0 { self.samples } else { adaptive })
     }
 }
 
@@ -76,7 +77,7 @@ fn roi_align(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Resu
     let ([images, channels, height, width], [count, 4]) = (&x.shape[..], &rois.shape[..]) else {
         return Err(node.malformed(format!("regions {:?} of an input {:?}", rois.shape, x.shape)));
     };
-    if batch.shape != [*count] || x.shape.contains(&0) {
+    if batch.shape != [*count] || x.shape.contains(&0) || *count == 0 {
         return Err(node.malformed(format!("batch indices {:?} of an input {:?}", batch.shape, x.shape)));
     }
     let regions = Regions::new(node, rois)?;
@@ -95,8 +96,8 @@ fn roi_align(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Resu
     }
     let lengths = [*height, *width];
     let mut weights = Vec::with_capacity(2);
-    for axis in 0..2 {
-        weights.push(axis_weights(b, rois, &regions, (axis, lengths[axis]))?);
+    for along in lengths.into_iter().enumerate() {
+        weights.push(axis_weights(b, rois, &regions, along)?);
     }
     let area = height * width;
     let picked = match &image {
@@ -186,7 +187,7 @@ fn axis_weights(
 
 /// The rows or columns that a known position reads; `None` far outside.
 fn neighbours(x: f64, len: usize) -> Option<Pair> {
-    if x < -1.0 || x > len as f64 {
+    if !(-1.0..=len as f64).contains(&x) {
         return None;
     }
     let x = x.clamp(0.0, len as f64 - 1.0);

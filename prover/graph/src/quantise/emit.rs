@@ -358,6 +358,9 @@ impl Emitter<'_> {
             let integer = self.graph.tensor(node.output).element == Element::Integer;
             let wide = self.scales.wide[node.output.0] && most - least <= EXACT_LEVELS;
             if (wide || integer) && node.activation == Activation::None {
+                // An offset finer than the terms keeps its bits where there are few: what rounds the sum must see them.
+                let whole = |e: &i32| offset.iter().all(|o| (o * f64::from(*e).exp2()).fract() == 0.0);
+                let most = (most..most + EXACT_LEVELS).find(whole).unwrap_or(most);
                 let exact = self.combined(node, terms, offset, (most, Rescale::EXACT))?;
                 let ranges: Vec<Interval> = terms.iter().map(|(_, id)| self.range(*id)).collect();
                 let range = exact.op.range(&ranges, &self.out.params).output;

@@ -22,6 +22,9 @@ const EXP_DEPTH: f64 = 12.0;
 /// Range of an exponential's argument from which on it is cut off at [`EXP_DEPTH`].
 const EXP_RANGE: f64 = 20.0;
 
+/// Range of an exponential's argument beyond which the cut itself would be coarser than what it leaves.
+const CLAMP_RANGE: f64 = 1024.0;
+
 /// Range of a periodic function's argument from which on it is brought into one period: before, the table's points lie
 /// as close.
 const WIDE_ARGUMENT: f64 = 32.0;
@@ -45,7 +48,7 @@ pub(super) fn clamp_functions(graph: &FloatGraph, ranges: &Ranges, headroom: f64
             let range = ranges.tensor(*read);
             let mut clamp = Clamp { graph: &mut out, ranges: &mut observed, headroom, bound: 0.0 };
             match function {
-                Function::Exp if (range.hi - range.lo) * headroom > EXP_RANGE => {
+                Function::Exp if (EXP_RANGE..CLAMP_RANGE).contains(&((range.hi - range.lo) * headroom)) => {
                     let least = range.hi - EXP_DEPTH;
                     let (lo, hi) = (range.lo * headroom - least, range.hi * headroom - least);
                     let hi = hi.max(EXP_DEPTH);

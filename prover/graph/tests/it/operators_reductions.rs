@@ -1,8 +1,7 @@
 //! Reductions, and running sums and products.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, missing_docs, dead_code)]
 
-mod cases;
-mod onnx;
+use crate::cases;
+use crate::onnx;
 
 use cases::{gives, gives_fixed, refuses};
 use onnx::{Attribute, Attribute::*, Onnx};

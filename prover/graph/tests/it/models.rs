@@ -1,5 +1,4 @@
 //! The whole pipeline on the benchmark's models, against the errors that EZKL was measured at.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 use std::path::PathBuf;
 

@@ -1,5 +1,4 @@
 //! The executor's operations against their definitions, over random values.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use proptest::prelude::*;
 use vouch_graph::{

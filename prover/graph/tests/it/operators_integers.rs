@@ -1,10 +1,8 @@
 //! Operators over integers: exact on the circuit's integers.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, missing_docs)]
 
-#[path = "onnx/numbers.rs"]
-mod numbers;
+use crate::numbers;
 #[allow(dead_code)]
-mod onnx;
+use crate::onnx;
 
 use numbers::{computed, gives, refused};
 use onnx::{Attribute, Attribute::*, Onnx};

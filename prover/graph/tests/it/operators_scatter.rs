@@ -1,8 +1,7 @@
 //! Operators that write elements to positions.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, missing_docs, dead_code)]
 
-mod cases;
-mod onnx;
+use crate::cases;
+use crate::onnx;
 
 use cases::{gives, refuses};
 use onnx::{Attribute, Attribute::*, Onnx};

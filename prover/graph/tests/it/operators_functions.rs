@@ -1,11 +1,9 @@
 //! Functions of reals against their definitions, over ranges where one table is too coarse.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, missing_docs)]
 
 #[allow(dead_code)]
-#[path = "onnx/numbers.rs"]
-mod numbers;
+use crate::numbers;
 #[allow(dead_code)]
-mod onnx;
+use crate::onnx;
 
 use numbers::{gives, refused};
 use onnx::{Attribute, Attribute::*, Onnx};

@@ -1,7 +1,6 @@
 //! Every operator on every stage: tract, the float graph, the integer graph.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, missing_docs)]
 
-mod onnx;
+use crate::onnx;
 
 use onnx::{Attribute, Attribute::*, Onnx, noise};
 use tract_onnx::pb::tensor_proto::DataType;

@@ -1,9 +1,7 @@
 //! Attention, linear attention and rotary embedding, against their definitions.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, dead_code, missing_docs)]
 
-#[path = "onnx/expect.rs"]
-mod expect;
-mod onnx;
+use crate::expect;
+use crate::onnx;
 
 use expect::{near, noise, outputs, refusal};
 use onnx::{Attribute::*, Onnx};

@@ -1,9 +1,7 @@
 //! Losses of computed labels, and what a softmax has beside it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, dead_code, missing_docs)]
 
-#[path = "onnx/expect.rs"]
-mod expect;
-mod onnx;
+use crate::expect;
+use crate::onnx;
 
 use expect::{near, noise, outputs, refusal};
 use onnx::{Attribute::*, Onnx};
@@ -49,7 +47,7 @@ fn cross_entropy_over_positions_has_log_probabilities() {
     let x = noise(8, 6);
     let log: Vec<f64> =
         (0..6).map(|i| x[i] - [0, 1, 2].map(|c: usize| x[2 * c + i % 2].exp()).iter().sum::<f64>().ln()).collect();
-    let got = outputs("cross entropy", &model, &[vec![x.clone(), vec![2.0, 0.0]]]);
+    let got = outputs("cross entropy", &model, &[vec![x, vec![2.0, 0.0]]]);
     near("loss", &got[0], &[-log[4], -log[1]], 3e-3);
     near("log", &got[1], &log, 3e-3);
 }

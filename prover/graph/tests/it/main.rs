@@ -1,0 +1,24 @@
+//! From ONNX files to integers: operators on every stage, models, the executor, and what is refused.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, missing_docs)]
+
+mod cases;
+mod executor;
+mod expect;
+mod expected;
+mod models;
+mod numbers;
+mod onnx;
+mod operators;
+mod operators_attention;
+mod operators_functions;
+mod operators_integers;
+mod operators_loss;
+mod operators_normalise;
+mod operators_positions;
+mod operators_rearrange;
+mod operators_recurrent;
+mod operators_reductions;
+mod operators_sampling;
+mod operators_scatter;
+mod operators_windows;
+mod rejections;
