@@ -142,7 +142,7 @@ fn limits(data_type: i32) -> (f64, f64) {
     }
 }
 
-/// The `n`-th part of an integer, towards zero.
+/// The `n`-th part of an integer, towards zero: a quotient, of 16 bits at most.
 fn truncated_share(b: &mut Builder, total: &Value, n: usize) -> Result<Value, GraphError> {
     let magnitude = b.absolute(total)?;
     let parts = Value::constant(vec![n as f64; total.len()], total.shape.clone(), Element::Integer);

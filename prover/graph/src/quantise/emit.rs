@@ -574,7 +574,8 @@ impl Emitter<'_> {
     /// Tensors at one exponent: the finest at which none needs more than [`EXACT_BITS`] bits, and no finer than
     /// the node's output wants.
     fn aligned(&mut self, node: &FloatNode, inputs: &[TensorId]) -> Result<(i32, Vec<TensorId>), GraphError> {
-        let desired = self.scales.exponents[node.output.0];
+        let integer = self.graph.tensor(node.output).element == Element::Integer;
+        let desired = if integer { 0 } else { self.scales.exponents[node.output.0] };
         let exponents: Vec<i32> = inputs.iter().map(|id| self.exponent(*id)).collect();
         let Some(finest) = exponents.iter().copied().max() else { return Ok((desired, Vec::new())) };
         if exponents.iter().all(|e| *e == finest) {

@@ -38,6 +38,18 @@ fn updates_of_one_element_come_in_their_order() {
 }
 
 #[test]
+fn integers_are_scattered_exactly() {
+    for (reduction, expected) in REDUCTIONS {
+        let model = Onnx::new().typed_input("x", &[4], DataType::Int64).typed_input("i", &[3, 1], DataType::Int64);
+        let model = model.typed_input("u", &[3], DataType::Int64);
+        let model = model.node("ScatterND", &["x", "i", "u"], "y", &[Text("reduction", reduction)]).output("y");
+        let inputs: &[(&str, &[f64])] =
+            &[("x", &[1.0, 2.0, 2.0, 4.0]), ("i", &[1.0, -1.0, 1.0]), ("u", &[4.0, 5.0, -3.0])];
+        gives(&model, inputs, &[&expected], 0.0, &["i"]);
+    }
+}
+
+#[test]
 fn scatters_reach_part_of_an_axis_and_whole_slices() {
     let data: (&str, &[f64]) = ("x", &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     let model = scatter("ScatterElements", [&[3, 2], &[2, 1], &[2, 1]], &[Int("axis", 0)]);
