@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod bad_input;
+mod fix;
 /// The builder of small models that the tests of `vouch-graph` use.
 #[path = "../../../graph/tests/it/onnx/mod.rs"]
 #[allow(dead_code, unreachable_pub)]

@@ -133,7 +133,8 @@ fn is_coarse(graph: &FloatGraph, ranges: &Ranges, at: usize, headroom: f64) -> b
         }
         FloatOp::Affine { scale, .. } => {
             let compared = |n: &FloatNode| matches!(n.op, FloatOp::Indicator { .. });
-            if graph.nodes.iter().filter(|n| n.inputs.contains(&node.output)).all(compared) {
+            let readers: Vec<&FloatNode> = graph.nodes.iter().filter(|n| n.inputs.contains(&node.output)).collect();
+            if !readers.is_empty() && readers.into_iter().all(compared) {
                 return false;
             }
             scale.iter().fold(0.0f64, |m, s| m.max(s.abs()))

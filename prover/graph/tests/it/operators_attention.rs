@@ -3,7 +3,7 @@
 use crate::expect;
 use crate::onnx;
 
-use expect::{near, noise, outputs, refusal};
+use expect::{integers, near, noise, outputs, refusal};
 use onnx::{Attribute::*, Onnx};
 use tract_onnx::pb::tensor_proto::DataType;
 use vouch_graph::GraphError;
@@ -136,7 +136,7 @@ fn which_rows_are_masked_is_told_exactly() {
         .node("Equal", &["most", "least"], "none", &[])
         .node("Cast", &["none"], "y", &[Int("to", 7)])
         .output("y");
-    let got = outputs("rows", &model, &[vec![vec![1.0; 6]], vec![vec![1.0, 0.0, 0.0, 0.0, 1.0, 1.0]]]);
+    let got = integers("rows", &model, &[vec![vec![1.0; 6]], vec![vec![1.0, 0.0, 0.0, 0.0, 1.0, 1.0]]]);
     assert_eq!(got, [[0.0, 1.0, 0.0]]);
 }
 

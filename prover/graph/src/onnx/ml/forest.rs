@@ -1,6 +1,7 @@
 //! Trees as bits and choices.
 //!
-//! A comparison is a bit, one for each distinct rule of the whole ensemble. A tree's value follows bottom-up: each
+//! A comparison is a bit, one for each distinct rule of the whole ensemble. It compares integers, the feature's and the
+//! threshold's: what rounds to the threshold's integer counts as equal to it, in every mode. A tree's value follows bottom-up: each
 //! branch chooses between the values of its children, all branches of one height in one operation. Leaves are
 //! integers at one scale, so that choices and sums are exact and nothing depends on calibration. Where most leaves
 //! have values for many targets, products of bits along each path and one linear layer are cheaper: the layer's

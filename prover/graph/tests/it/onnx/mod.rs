@@ -72,6 +72,14 @@ impl Onnx {
         self
     }
 
+    /// Moves the last node to a domain.
+    pub fn domain(mut self, domain: &str) -> Self {
+        if let Some(node) = self.graph.node.last_mut() {
+            node.domain = domain.to_owned();
+        }
+        self
+    }
+
     pub fn output(mut self, name: &str) -> Self {
         let mut info = value_info(name, &[], DataType::Float);
         if let Some(type_proto::Value::TensorType(t)) = info.r#type.as_mut().and_then(|t| t.value.as_mut()) {
@@ -84,7 +92,10 @@ impl Onnx {
     pub fn bytes(&self) -> Vec<u8> {
         ModelProto {
             ir_version: 8,
-            opset_import: vec![OperatorSetIdProto { domain: String::new(), version: self.opset }],
+            opset_import: vec![
+                OperatorSetIdProto { domain: String::new(), version: self.opset },
+                OperatorSetIdProto { domain: "ai.onnx.ml".to_owned(), version: 3 },
+            ],
             graph: Some(self.graph.clone()),
             ..ModelProto::default()
         }
@@ -98,8 +109,8 @@ pub enum Attribute<'a> {
     Float(&'a str, f32),
     Ints(&'a str, &'a [i64]),
     Floats(&'a str, &'a [f32]),
-    Texts(&'a str, &'a [&'a str]),
     Text(&'a str, &'a str),
+    Texts(&'a str, &'a [&'a str]),
 }
 
 impl Attribute<'_> {
