@@ -4,6 +4,7 @@
 //! standard error. Exit codes: 0 for success, 1 for failure, 2 for bad usage.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to its terminal")]
 
+mod accuracy_page;
 mod command;
 mod failure;
 mod model_dir;

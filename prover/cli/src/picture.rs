@@ -28,6 +28,7 @@ fn colour(purpose: Purpose) -> (&'static str, &'static str) {
         Purpose::MatrixProduct => ("#e15759", "products of computed matrices"),
         Purpose::Arithmetic => ("#76b7b2", "sums and products"),
         Purpose::Maximum => ("#59a14f", "maxima"),
+        Purpose::Comparison => ("#edc948", "comparisons"),
         Purpose::Function => ("#b07aa1", "functions and quotients"),
         Purpose::Comparison => ("#edc948", "comparisons and choices"),
         Purpose::Output => ("#9c755f", "outputs and constants"),
@@ -35,24 +36,26 @@ fn colour(purpose: Purpose) -> (&'static str, &'static str) {
     }
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// The page; `spans` are a proof's, in seconds.
-pub(crate) fn page(name: &str, plan: &CircuitPlan, map: &CircuitMap, spans: Option<&BTreeMap<String, f64>>) -> String {
-    let name = escape(name);
-    let mut html = String::new();
-    // Writing to a string cannot fail.
-    let _ = write!(
-        html,
-        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>{name}</title>\n<style>\n\
+/// The beginning of a page.
+pub(crate) fn head(title: &str) -> String {
+    let title = escape(title);
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title>\n<style>\n\
          body {{ font: 14px/1.5 system-ui, sans-serif; margin: 24px; color: #222; background: #fff; }}\n\
          td, th {{ padding: 2px 14px 2px 0; text-align: left; font-weight: normal; }} th {{ color: #666; }}\n\
          text {{ font: 11px system-ui, sans-serif; fill: #333; }} .legend span {{ margin-right: 18px; white-space: nowrap; }}\n\
          .legend i {{ display: inline-block; width: 12px; height: 12px; margin-right: 6px; vertical-align: -1px; }}\n\
-         </style>\n<h1>{name}</h1>\n"
-    );
+         </style>\n<h1>{title}</h1>\n"
+    )
+}
+
+/// The page; `spans` are a proof's, in seconds.
+pub(crate) fn page(name: &str, plan: &CircuitPlan, map: &CircuitMap, spans: Option<&BTreeMap<String, f64>>) -> String {
+    let mut html = head(name);
     facts(&mut html, plan);
     html.push_str(
         "<h2>Where cells lie</h2>\n<p>Columns side by side, rows from top to bottom, by what they are used for; \

@@ -43,3 +43,19 @@ pub(crate) fn timed<T>(what: &str, estimate: Duration, work: impl FnOnce() -> T)
     let _ = drawer.join();
     result
 }
+
+/// Runs `work` behind a bar on standard error that fills as `work` says how much of `total` is done, where standard
+/// error is a terminal.
+pub(crate) fn counted<T>(what: &str, total: usize, work: impl FnOnce(&mut dyn FnMut(usize)) -> T) -> T {
+    if !std::io::stderr().is_terminal() {
+        return work(&mut |_| {});
+    }
+    let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} {elapsed}, {eta} left") {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.set_message(what.to_owned());
+    let result = work(&mut |done| bar.set_position(done as u64));
+    bar.finish_and_clear();
+    result
+}

@@ -73,3 +73,27 @@ pub(crate) fn count(n: u64) -> String {
     }
     out
 }
+
+/// A measured number, with three digits that mean something.
+pub(crate) fn figure(x: f64) -> String {
+    if x == 0.0 {
+        return "0".to_owned();
+    }
+    let digits = 2 - x.abs().log10().floor() as i32;
+    match digits {
+        -3..0 => format!("{x:.0}"),
+        0..=6 => format!("{x:.*}", digits.unsigned_abs() as usize),
+        _ => format!("{x:.2e}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::figure;
+
+    #[test]
+    fn figures_keep_three_digits() {
+        let shown = [0.0, 1234.5, 12.345, 0.012_345, -0.000_123_45, 0.000_012_345, 1.5e9].map(figure);
+        assert_eq!(shown, ["0", "1234", "12.3", "0.0123", "-0.000123", "1.23e-5", "1.50e9"]);
+    }
+}

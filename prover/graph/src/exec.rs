@@ -51,7 +51,7 @@ pub fn execute(graph: &IntGraph, inputs: &[Vec<i64>]) -> Result<Trace, GraphErro
     }
     for node in &graph.nodes {
         let read: Vec<&[i64]> = node.inputs.iter().map(|id| tensors[id.0].as_slice()).collect();
-        let out = run(graph, node, &read)?;
+        let out = run_node(graph, node, &read)?;
         tensors[node.output.0] = out;
     }
     Ok(Trace { tensors })
@@ -65,7 +65,7 @@ fn in_bound(tensor: &str, index: usize, value: i128, bound: Interval) -> Result<
 }
 
 /// One operation; the graph is valid, so indices and sizes agree.
-fn run(graph: &IntGraph, node: &IntNode, inputs: &[&[i64]]) -> Result<Vec<i64>, GraphError> {
+pub(crate) fn run_node(graph: &IntGraph, node: &IntNode, inputs: &[&[i64]]) -> Result<Vec<i64>, GraphError> {
     let name = graph.tensor(node.output).name.as_str();
     let wide = i128::from;
     let finish = |rescale: &Rescale, accs: &mut dyn Iterator<Item = i128>| {

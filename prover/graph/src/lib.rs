@@ -5,6 +5,7 @@
 //! [`exec::execute`] runs the integer graph. The executor is the specification: the circuit
 //! accepts exactly the traces that it produces.
 
+pub mod audit;
 pub mod calibrate;
 pub mod data;
 mod error;

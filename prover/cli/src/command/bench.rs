@@ -248,14 +248,23 @@ impl Bench {
     }
 }
 
+/// Usual names of a model's files in its folder.
+pub(crate) const MODEL_NAMES: &[&str] = &["model.onnx", "network.onnx"];
+pub(crate) const CALIBRATION_NAMES: &[&str] = &["calibration.json", "calib.json"];
+
+/// The first of the names that a folder has a file of.
+pub(crate) fn present(folder: &Path, names: &[&str]) -> Option<PathBuf> {
+    names.iter().map(|name| folder.join(name)).find(|path| path.exists())
+}
+
 impl Subject {
     /// A folder with a model, calibration data and an input, under either of their usual names.
     fn in_folder(folder: &Path) -> Option<Self> {
-        let first = |names: &[&str]| names.iter().map(|name| folder.join(name)).find(|path| path.exists());
+        let first = |names: &[&str]| present(folder, names);
         Some(Self {
             name: folder.file_name()?.to_string_lossy().into_owned(),
-            model: first(&["model.onnx", "network.onnx"])?,
-            calibration: first(&["calibration.json", "calib.json"])?,
+            model: first(MODEL_NAMES)?,
+            calibration: first(CALIBRATION_NAMES)?,
             test: first(&["test.json", "test.npz"]),
             input: first(&["input.json"])?,
         })

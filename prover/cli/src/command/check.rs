@@ -25,12 +25,15 @@ pub(crate) struct Check {
     /// Input to run.
     #[arg(long)]
     input: PathBuf,
+    /// Which sample of a file with several to run, from 0.
+    #[arg(long)]
+    sample: Option<usize>,
 }
 
 impl Check {
     pub(crate) fn execute(self) -> Result<Report, Failure> {
         let compiled = self.source.compile()?;
-        let sample = read_sample(&compiled.graph, &compiled.inputs, &self.input)?;
+        let sample = read_sample(&compiled.graph, &compiled.inputs, &self.input, self.sample)?;
         let inputs = quantise_inputs(&compiled.graph, &sample)?;
         let trace = execute(&compiled.graph, &inputs)?;
         let expected: Vec<_> = compiled.graph.outputs.iter().map(|p| trace.tensor(p.tensor).to_vec()).collect();
@@ -71,5 +74,5 @@ fn float_outputs(graph: &IntGraph, outputs: &[Vec<f64>]) -> Map<String, Value> {
 
 /// Reads and quantises the input of a compiled model.
 pub(crate) fn read_input(graph: &IntGraph, inputs: &Inputs, path: &Path) -> Result<Vec<Vec<i64>>, Failure> {
-    Ok(quantise_inputs(graph, &read_sample(graph, inputs, path)?)?)
+    Ok(quantise_inputs(graph, &read_sample(graph, inputs, path, None)?)?)
 }

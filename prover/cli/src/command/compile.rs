@@ -18,9 +18,10 @@ use vouch_graph::{
 use vouch_proof::LogRows;
 
 use crate::{
+    accuracy_page,
     failure::Failure,
-    model_dir::{Inputs, ModelDir, read, write_json},
-    report::{Report, bytes, count},
+    model_dir::{Inputs, ModelDir, read, write, write_json},
+    report::{Report, bytes, count, figure},
 };
 
 /// Quantise an ONNX model and plan its circuit.
@@ -34,6 +35,9 @@ pub(crate) struct Compile {
     /// Folder to write; the model's name by default.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Write a page about the errors: how large, of which layer, and where they enter.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Refuse a model whose largest error against the float model is above this.
     #[arg(long)]
     max_error: Option<f64>,
@@ -134,12 +138,66 @@ pub(crate) struct Compiled {
     pub(crate) inputs: Inputs,
 }
 
+/// An ONNX file, and what of it is left to the user.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ModelFile<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) input_shapes: &'a [(String, Vec<usize>)],
+    /// Inputs to fix, or [`AUTO`].
+    pub(crate) fix: &'a [String],
+}
+
+impl ModelFile<'_> {
+    fn options(&self) -> ImportOptions {
+        let input_shapes: BTreeMap<_, _> = self.input_shapes.iter().cloned().collect();
+        ImportOptions { input_shapes, ..ImportOptions::default() }
+    }
+
+    /// Lowers the model with the inputs fixed that are to be, of the values that they have in the calibration data.
+    fn lower(&self, calibration: &Path) -> Result<(FloatGraph, Inputs), Failure> {
+        let mut options = self.options();
+        let specs = OnnxModel::open(self.path, &options)?.input_specs()?;
+        let names: Vec<String> = specs.iter().map(|spec| spec.name.clone()).collect();
+        let value = |name: &str| -> Result<Vec<f64>, Failure> {
+            let spec = specs.iter().find(|spec| spec.name == name);
+            let spec =
+                spec.ok_or_else(|| GraphError::UnknownInput { input: name.to_owned(), known: names.join(", ") })?;
+            Ok(data::constant_of(calibration, spec, &names)?)
+        };
+        for name in self.fix.iter().filter(|name| *name != AUTO) {
+            options.fixed.insert(name.clone(), value(name)?);
+        }
+        let auto = self.fix.iter().any(|name| name == AUTO);
+        let lowered = OnnxModel::open_fixing(self.path, options, |name| auto.then(|| value(name)).transpose())?;
+        Ok((lowered.graph, Inputs { names, fixed: lowered.fixed }))
+    }
+
+    /// Lowers the model with the inputs fixed that are constants of a compiled one.
+    pub(crate) fn lower_as(&self, inputs: &Inputs) -> Result<FloatGraph, Failure> {
+        let options = ImportOptions { fixed: inputs.fixed.clone(), ..self.options() };
+        Ok(OnnxModel::open(self.path, &options)?.lower()?)
+    }
+
+    /// Quantises the model.
+    pub(crate) fn quantise(&self, calibration: &Path, options: &QuantiseOptions) -> Result<Quantised, Failure> {
+        let (float, inputs) = self.lower(calibration)?;
+        let samples = data::read_file_of(calibration, &float.input_specs(), &inputs.names)?;
+        let ranges = calibrate(&float, &samples)?;
+        let graph = quantise(&float, &ranges, options)?;
+        Ok(Quantised { float, graph, samples, inputs })
+    }
+}
+
+/// A model, its integer form, and the data that it was calibrated on.
+pub(crate) struct Quantised {
+    pub(crate) float: FloatGraph,
+    pub(crate) graph: IntGraph,
+    pub(crate) samples: Vec<data::Sample>,
+    pub(crate) inputs: Inputs,
+}
+
 impl Source {
     pub(crate) fn compile(&self) -> Result<Compiled, Failure> {
-        let input_shapes: BTreeMap<_, _> = self.input_shape.iter().cloned().collect();
-        let (float, inputs) = self.lower(ImportOptions { input_shapes, ..ImportOptions::default() })?;
-        let samples = data::read_file_of(&self.calibrate, &float.input_specs(), &inputs.names)?;
-        let ranges = calibrate(&float, &samples)?;
         let visibility = |placement| match placement {
             Placement::Public => Visibility::Public,
             Placement::Private => Visibility::Private,
@@ -149,7 +207,8 @@ impl Source {
             inputs: visibility(self.input_visibility),
             outputs: visibility(self.output_visibility),
         };
-        let graph = quantise(&float, &ranges, &options)?;
+        let model = ModelFile { path: &self.model, input_shapes: &self.input_shape, fix: &self.fix };
+        let Quantised { float, graph, samples, inputs } = model.quantise(&self.calibrate, &options)?;
         let weights = match self.params {
             Placement::Public => WeightPlacement::Public,
             Placement::Private => WeightPlacement::Private,
@@ -173,24 +232,6 @@ impl Source {
         Ok(Compiled { float, graph, plan, considered, samples, inputs })
     }
 
-    /// Lowers the model with the inputs fixed that are to be.
-    fn lower(&self, mut options: ImportOptions) -> Result<(FloatGraph, Inputs), Failure> {
-        let specs = OnnxModel::open(&self.model, &options)?.input_specs()?;
-        let names: Vec<String> = specs.iter().map(|spec| spec.name.clone()).collect();
-        let value = |name: &str| -> Result<Vec<f64>, Failure> {
-            let spec = specs.iter().find(|spec| spec.name == name);
-            let spec =
-                spec.ok_or_else(|| GraphError::UnknownInput { input: name.to_owned(), known: names.join(", ") })?;
-            Ok(data::constant_of(&self.calibrate, spec, &names)?)
-        };
-        for name in self.fix.iter().filter(|name| *name != AUTO) {
-            options.fixed.insert(name.clone(), value(name)?);
-        }
-        let auto = self.fix.iter().any(|name| name == AUTO);
-        let lowered = OnnxModel::open_fixing(&self.model, options, |name| auto.then(|| value(name)).transpose())?;
-        Ok((lowered.graph, Inputs { names, fixed: lowered.fixed }))
-    }
-
     /// The model's file name without its extension.
     fn stem(&self) -> String {
         self.model.file_stem().unwrap_or_default().to_string_lossy().into_owned()
@@ -211,11 +252,18 @@ impl Compile {
         let model = dir.save(&compiled.graph, &compiled.plan)?;
         dir.save_inputs(&compiled.inputs)?;
         write_json(&dir.accuracy(), &accuracy)?;
+        if let Some(page) = &self.html {
+            write(page, accuracy_page::page(&compiled.graph.name, &accuracy).as_bytes())?;
+        }
 
         let mut report = Report::new();
         report.line(format!("compiled {} into {}", compiled.graph.name, out.display()));
         describe(&mut report, &compiled, &accuracy);
         report.row("model digest", model.digest);
+        worst_layers(&mut report, &accuracy);
+        if let Some(page) = &self.html {
+            report.row("page", page.display()).set("page", page);
+        }
         report.set("model_digest", model.digest).set("dir", out.display().to_string());
         Ok(report)
     }
@@ -321,6 +369,29 @@ pub(crate) fn describe(report: &mut Report, compiled: &Compiled, accuracy: &Accu
         .set("predicted", plan.predicted);
 }
 
+/// Layers that `compile` prints.
+const WORST_LAYERS: usize = 5;
+
+/// The layers that add most to the outputs' errors.
+fn worst_layers(report: &mut Report, accuracy: &Accuracy) {
+    report.set("error_enters_at", &accuracy.enters_at);
+    let Some(enters_at) = &accuracy.enters_at else { return };
+    report.row("most error enters at", enters_at);
+    report.line("  | at outputs |   own rms | accumulated |  largest |  of range | layer");
+    let worst = accuracy.worst_layers();
+    for layer in worst.into_iter().take(WORST_LAYERS).filter(|layer| layer.at_outputs > 0.0) {
+        report.line(format!(
+            "  | {:>10} | {:>9} | {:>11} | {:>8} | {:>7.3} % | {}",
+            figure(layer.at_outputs),
+            figure(layer.own.rms),
+            figure(layer.tensor.rms),
+            figure(layer.tensor.max_abs),
+            100.0 * layer.tensor.relative,
+            layer.tensor.name,
+        ));
+    }
+}
+
 /// Plans that `--explain` prints.
 const EXPLAINED: usize = 12;
 
@@ -363,15 +434,27 @@ fn explain(report: &mut Report, plan: &CircuitPlan, objective: Objective, consid
 }
 
 /// Reads `name=1,3,32,32`.
-fn parse_shape(text: &str) -> Result<(String, Vec<usize>), String> {
+pub(crate) fn parse_shape(text: &str) -> Result<(String, Vec<usize>), String> {
     let (name, dims) = text.split_once('=').ok_or("expected name=1,3,32,32")?;
     let dims = dims.split(',').map(|d| d.trim().parse::<usize>().map_err(|_| format!("{d} is not a size")));
     Ok((name.to_owned(), dims.collect::<Result<_, _>>()?))
 }
 
-/// Reads the one sample of an input file.
-pub(crate) fn read_sample(graph: &IntGraph, inputs: &Inputs, path: &Path) -> Result<data::Sample, Failure> {
+/// Reads the one sample of an input file, or the one of several that `which` says.
+pub(crate) fn read_sample(
+    graph: &IntGraph,
+    inputs: &Inputs,
+    path: &Path,
+    which: Option<usize>,
+) -> Result<data::Sample, Failure> {
     let mut samples = data::read_file_of(path, &vouch_graph::exec::input_specs(graph), &inputs.names)?;
+    if let Some(which) = which {
+        if which < samples.len() {
+            return Ok(samples.swap_remove(which));
+        }
+        let message = format!("{} holds {} samples, and no sample {which}", path.display(), samples.len());
+        return Err(Failure::new("sample_count", message, "count them from 0"));
+    }
     if samples.len() != 1 {
         let message = format!("{} holds {} samples", path.display(), samples.len());
         return Err(Failure::new("sample_count", message, "give a file with exactly one"));

@@ -1,5 +1,6 @@
 //! One file a subcommand.
 
+mod audit;
 mod bench;
 mod check;
 mod compile;
@@ -26,6 +27,8 @@ pub(crate) enum Command {
     Compile(compile::Compile),
     /// Compile, run one input through the reference executor and the constraints, without keys.
     Check(check::Check),
+    /// Find inputs on which the quantised model and its float model disagree.
+    Audit(audit::Audit),
     /// Make the keys and the Solidity verifier of a compiled model.
     Setup(setup::Setup),
     /// Prove one inference.
@@ -59,6 +62,7 @@ impl Command {
         match self {
             Self::Compile(command) => command.execute(),
             Self::Check(command) => command.execute(),
+            Self::Audit(command) => command.execute(),
             Self::Setup(command) => command.execute(),
             Self::Prove(command) => command.execute(),
             Self::Verify(command) => command.execute(),

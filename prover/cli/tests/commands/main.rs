@@ -1,6 +1,7 @@
 //! The command as a user runs it, on the rebalancer model of the repository.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod audit;
 mod bad_input;
 mod fix;
 /// The builder of small models that the tests of `vouch-graph` use.

@@ -108,7 +108,7 @@ fn doctor_and_help_answer() {
     assert!(help.status.success());
     let text = String::from_utf8_lossy(&help.stdout).into_owned();
     for command in
-        ["compile", "check", "setup", "prove", "verify", "srs", "inspect", "relay", "jobs", "bench", "doctor"]
+        ["compile", "check", "audit", "setup", "prove", "verify", "srs", "inspect", "relay", "jobs", "bench", "doctor"]
     {
         assert!(text.contains(command), "{command} is not in the help");
     }

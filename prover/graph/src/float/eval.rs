@@ -1,4 +1,4 @@
-use super::{FloatGraph, FloatOp, FloatSource, Quotient};
+use super::{FloatGraph, FloatId, FloatNode, FloatOp, FloatSource, Quotient};
 use crate::{calibrate::Range, data::Sample};
 
 /// Every intermediate value of one evaluation.
@@ -27,6 +27,34 @@ pub(super) fn trace(graph: &FloatGraph, sample: &Sample) -> FloatTrace {
         tensors[node.output.0] = out;
     }
     FloatTrace { tensors, before_activation }
+}
+
+impl FloatNode {
+    /// The node's output for its inputs' values.
+    pub(crate) fn evaluate(&self, inputs: &[&[f64]]) -> Vec<f64> {
+        let mut out = evaluate(&self.op, inputs);
+        for v in &mut out {
+            *v = self.activation.apply(*v);
+        }
+        out
+    }
+}
+
+impl FloatGraph {
+    /// The tensors that change, where one tensor of an evaluation takes other values; `None` for the others.
+    pub(crate) fn retrace(&self, trace: &FloatTrace, id: FloatId, values: Vec<f64>) -> Vec<Option<Vec<f64>>> {
+        let mut changed = vec![None; self.tensors.len()];
+        changed[id.0] = Some(values);
+        for node in &self.nodes {
+            if node.output == id || node.inputs.iter().all(|i| changed[i.0].is_none()) {
+                continue;
+            }
+            let read = |i: &FloatId| changed[i.0].as_ref().unwrap_or(&trace.tensors[i.0]).as_slice();
+            let inputs: Vec<&[f64]> = node.inputs.iter().map(read).collect();
+            changed[node.output.0] = Some(node.evaluate(&inputs));
+        }
+        changed
+    }
 }
 
 /// Least and greatest of the values; zeros where there are none.

@@ -52,7 +52,7 @@ fn compiled(name: &str) -> Option<(IntGraph, Report)> {
         report.argmax_agreement
     );
     for l in &report.layers {
-        eprintln!("    {} {:.6} {:.6}", l.name, l.max_abs, l.mean_abs);
+        eprintln!("    {} {:.6} {:.6}", l.tensor.name, l.tensor.max_abs, l.tensor.mean_abs);
     }
     Some((int, report))
 }
