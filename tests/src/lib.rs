@@ -1,10 +1,12 @@
 //! What the tests of the whole workspace share: where things are.
 //!
 //! `tests/repository` holds the rules that the source tree keeps; [`demo`] is the main job end to end, which
-//! `script/demo` tells as a story and a test asserts; [`conformance`] runs ONNX's own test cases.
+//! `script/demo` tells as a story and a test asserts; [`conformance`] runs ONNX's own test cases; [`fuzz`]
+//! makes bad input.
 
 pub mod conformance;
 pub mod demo;
+pub mod fuzz;
 
 use std::path::{Path, PathBuf};
 

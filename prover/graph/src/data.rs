@@ -1,9 +1,9 @@
 //! Input and calibration data: JSON by input name, EZKL's JSON, and `.npz`.
 
-use std::{collections::BTreeMap, io::Cursor, path::Path};
+mod npz;
 
-use ndarray::{ArrayD, IxDyn, OwnedRepr};
-use ndarray_npy::{NpzReader, ReadNpzError};
+use std::{collections::BTreeMap, path::Path};
+
 use serde_json::Value as Json;
 
 use crate::{
@@ -173,9 +173,8 @@ pub fn read_npz(bytes: &[u8], origin: &str, specs: &[InputSpec]) -> Result<Vec<S
 fn npz(bytes: &[u8], origin: &str, wanted: Wanted<'_>) -> Result<Vec<Sample>, GraphError> {
     let specs = wanted.specs;
     let format = |reason: String| GraphError::DataFormat { origin: origin.to_owned(), reason };
-    let mut archive = NpzReader::new(Cursor::new(bytes)).map_err(|e| format(format!("it is no .npz archive ({e})")))?;
-    let names = archive.names().map_err(|e| format(e.to_string()))?;
-    let names: Vec<String> = names.iter().map(|n| n.trim_end_matches(".npy").to_owned()).collect();
+    let mut archive = npz::Archive::open(bytes).map_err(|e| format(format!("it is no .npz archive ({e})")))?;
+    let names = archive.names();
     let mut arrays = Vec::with_capacity(specs.len());
     for spec in specs {
         let has = |key: &str| names.iter().any(|n| n == key);
@@ -190,8 +189,7 @@ fn npz(bytes: &[u8], origin: &str, wanted: Wanted<'_>) -> Result<Vec<Sample>, Gr
                 found: names.join(", "),
             });
         };
-        let (shape, data) =
-            npz_array(&mut archive, key).map_err(|e| format(format!("array `{key}` cannot be read ({e})")))?;
+        let (shape, data) = archive.array(key).map_err(|e| format(format!("array `{key}` cannot be read ({e})")))?;
         arrays.push(Array { shape, data });
     }
     samples(&arrays, origin, specs)
@@ -210,28 +208,6 @@ impl Wanted<'_> {
         let position = |spec: &InputSpec| self.all.iter().position(|name| *name == spec.name);
         self.specs.iter().map(|spec| position(spec).and_then(|at| list.get(at)).ok_or_else(count)).collect()
     }
-}
-
-type Archive<'a> = NpzReader<Cursor<&'a [u8]>>;
-
-/// An array of any numeric type as reals.
-fn npz_array(archive: &mut Archive<'_>, key: &str) -> Result<(Vec<usize>, Vec<f64>), ReadNpzError> {
-    fn read<T: ndarray_npy::ReadableElement + Copy>(
-        archive: &mut Archive<'_>,
-        key: &str,
-        real: fn(T) -> f64,
-    ) -> Result<(Vec<usize>, Vec<f64>), ReadNpzError> {
-        let array: ArrayD<T> = archive.by_name::<OwnedRepr<T>, IxDyn>(&format!("{key}.npy"))?;
-        Ok((array.shape().to_vec(), array.iter().map(|v| real(*v)).collect()))
-    }
-    // The file says its type; a reader of another type refuses it, and the last refusal is told.
-    read::<f32>(archive, key, f64::from)
-        .or_else(|_| read::<i64>(archive, key, |v| v as f64))
-        .or_else(|_| read::<i32>(archive, key, f64::from))
-        .or_else(|_| read::<u8>(archive, key, f64::from))
-        .or_else(|_| read::<i16>(archive, key, f64::from))
-        .or_else(|_| read::<bool>(archive, key, |v| f64::from(u8::from(v))))
-        .or_else(|_| read::<f64>(archive, key, |v| v))
 }
 
 /// Data with the shape it has in its file.
@@ -333,6 +309,10 @@ fn sample_count(array: &Array, spec: &InputSpec) -> Option<usize> {
     let len: usize = spec.shape.iter().product();
     if array.shape == spec.shape {
         return Some(1);
+    }
+    if len == 0 {
+        // Any number of samples would be there.
+        return None;
     }
     let (first, rest) = array.shape.split_first()?;
     let unbatched = spec.shape.first() == Some(&1) && rest == &spec.shape[1..];

@@ -153,6 +153,18 @@ pub enum GraphError {
         /// The limit.
         limit: usize,
     },
+    /// A model that takes more in all than the compiler allows.
+    #[error(
+        "up to node `{node}` the model takes more than {limit} {what}; use smaller inputs, fewer iterations or a smaller model"
+    )]
+    OverLimit {
+        /// ONNX node where it does, or the model's input.
+        node: String,
+        /// What it takes too much of.
+        what: &'static str,
+        /// The limit.
+        limit: u64,
+    },
     /// The float reference refused or failed on the model.
     #[error("the float reference cannot {action} the model: {reason}")]
     Reference {
@@ -381,6 +393,7 @@ impl GraphError {
             Self::NotFiniteConstant { .. } => "not_finite_constant",
             Self::TensorData { .. } => "tensor_data",
             Self::TooLarge { .. } => "too_large",
+            Self::OverLimit { .. } => "over_limit",
             Self::Reference { .. } => "reference",
             Self::DataFormat { .. } => "data_format",
             Self::MissingInput { .. } => "missing_input",

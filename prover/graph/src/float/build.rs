@@ -3,8 +3,10 @@ use std::sync::Arc;
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::{
-    Activation, Element, FloatGraph, FloatId, FloatNode, FloatOp, FloatSource, FloatTensor, Function, MAX_ELEMENTS,
-    Quotient, Reference, eval, fold, indices,
+    Activation, Cost, Element, FloatGraph, FloatId, FloatNode, FloatOp, FloatSource, FloatTensor, Function, Limits,
+    Quotient, Reference,
+    budget::{Budget, fits},
+    eval, fold, indices,
 };
 use crate::{GraphError, calibrate::MASKED, int::LinearShape};
 
@@ -58,6 +60,11 @@ impl Value {
         }
     }
 
+    /// The same, and the elements of what has none.
+    fn elements(&self) -> Option<&[f64]> {
+        if self.len() == 0 { Some(&[]) } else { self.known() }
+    }
+
     pub(crate) fn reshaped(&self, shape: Vec<usize>) -> Self {
         Self { shape, ..self.clone() }
     }
@@ -75,10 +82,16 @@ pub(crate) struct Builder {
     nodes: Vec<FloatNode>,
     inputs: Vec<FloatId>,
     scope: String,
+    operator: String,
     named: Vec<bool>,
+    budget: Budget,
 }
 
 impl Builder {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { budget: Budget::new(limits), ..Self::default() }
+    }
+
     /// Names of the model's inputs that a value is computed from.
     pub(crate) fn origins(&self, value: &Value) -> Vec<String> {
         let Data::Tensor(id) = value.data else { return Vec::new() };
@@ -108,9 +121,29 @@ impl Builder {
         Value { data: Data::Tensor(id), shape, element, data_type: widest(element), name }
     }
 
-    /// Names the nodes to come.
-    pub(crate) fn enter(&mut self, node: &str) {
+    /// Names the nodes to come, and the operator that they come from.
+    pub(crate) fn enter(&mut self, node: &str, operator: &str) {
         node.clone_into(&mut self.scope);
+        operator.clone_into(&mut self.operator);
+    }
+
+    /// Takes from what the model may take.
+    pub(crate) fn spend(&mut self, cost: Cost) -> Result<(), GraphError> {
+        self.budget.spend(&self.scope, cost)
+    }
+
+    /// Refuses what the model may not take, before it is begun.
+    pub(crate) fn check(&self, cost: Cost) -> Result<(), GraphError> {
+        self.budget.check(&self.scope, cost)
+    }
+
+    /// The error for operands that do not have the sizes that the operation on them needs.
+    pub(super) fn misfit(&self) -> GraphError {
+        GraphError::MalformedNode {
+            node: self.scope.clone(),
+            operator: self.operator.clone(),
+            reason: "the shapes of its inputs and its attributes do not fit one another".to_owned(),
+        }
     }
 
     fn tensor(&mut self, name: String, shape: Vec<usize>, element: Element) -> FloatId {
@@ -140,18 +173,16 @@ impl Builder {
 
     /// Refuses a tensor with more elements than are supported, before anything is made for each of them.
     pub(crate) fn check_size(&self, shape: &[usize]) -> Result<(), GraphError> {
-        // An axis without elements hides no other that is too long.
-        let filled: Vec<usize> = shape.iter().map(|d| (*d).max(1)).collect();
-        if indices::count(&filled).is_none_or(|n| n > MAX_ELEMENTS) {
-            let (tensor, shape) = (self.scope.clone(), shape.to_vec());
-            return Err(GraphError::TooLarge { tensor, shape, limit: MAX_ELEMENTS });
-        }
-        Ok(())
+        self.budget.check_size(&self.scope, shape)
     }
 
     /// Adds an operation, or evaluates it where every input is known.
     pub(crate) fn emit(&mut self, op: FloatOp, inputs: &[&Value], shape: Vec<usize>) -> Result<Value, GraphError> {
         self.check_size(&shape)?;
+        let len: usize = shape.iter().product();
+        if !fits(&op, inputs, len) {
+            return Err(self.misfit());
+        }
         let integer = inputs.iter().all(|v| v.element == Element::Integer);
         let element = match op {
             FloatOp::Add { ca, cb, c } if integer && [ca, cb, c].iter().all(|c| c.fract() == 0.0) => Element::Integer,
@@ -176,10 +207,16 @@ impl Builder {
         };
         let like = inputs.first().filter(|v| v.element == element);
         let data_type = like.map_or(widest(element), |v| v.data_type);
-        if let Some(known) = inputs.iter().map(|v| v.known()).collect::<Option<Vec<_>>>() {
+        let cost = Cost::operation(&op, len);
+        if len == 0 {
+            return Ok(Value::constant(Vec::new(), shape, element).with_data_type(data_type));
+        }
+        if let Some(known) = inputs.iter().map(|v| v.elements()).collect::<Option<Vec<_>>>() {
+            self.spend(Cost { steps: cost.steps, ..Cost::default() })?;
             let out = eval::evaluate(&op, &known);
             return Ok(Value::constant(out, shape, element).with_data_type(data_type));
         }
+        self.spend(cost)?;
         let ids = inputs.iter().map(|v| self.place(v)).collect();
         let output = self.tensor(format!("{}/{}", self.scope, self.tensors.len()), shape.clone(), element);
         self.nodes.push(FloatNode { name: self.scope.clone(), op, activation: Activation::None, inputs: ids, output });
@@ -208,11 +245,17 @@ impl Builder {
 
     /// Elements of one value in the order of `indices`.
     pub(crate) fn gather(&mut self, value: &Value, indices: &[usize], shape: Vec<usize>) -> Result<Value, GraphError> {
+        self.check_size(&shape)?;
+        if indices::count(&shape) != Some(indices.len()) {
+            return Err(self.misfit());
+        }
         if indices.len() == value.len() && indices.iter().enumerate().all(|(i, at)| i == *at) {
             return Ok(value.reshaped(shape));
         }
         if let Some(known) = value.known() {
-            let data = indices.iter().map(|i| known[*i]).collect();
+            let data = indices.iter().map(|i| known.get(*i).copied()).collect::<Option<Vec<_>>>();
+            let data = data.ok_or_else(|| self.misfit())?;
+            self.spend(Cost::steps(data.len()))?;
             return Ok(Value::constant(data, shape, value.element).with_data_type(value.data_type));
         }
         let sources = indices.iter().map(|i| FloatSource::Element(0, *i as u32)).collect();
@@ -237,14 +280,22 @@ impl Builder {
         let sources: Vec<FloatSource> = sources
             .into_iter()
             .map(|s| match s {
-                FloatSource::Element(part, index) => match parts[part as usize].known() {
-                    Some(known) => FloatSource::Constant(known[index as usize]),
-                    None => FloatSource::Element(slot[part as usize], index),
-                },
-                constant => constant,
+                FloatSource::Element(part, index) => {
+                    let value = parts.get(part as usize)?;
+                    Some(match value.known() {
+                        Some(known) => FloatSource::Constant(*known.get(index as usize)?),
+                        None => FloatSource::Element(*slot.get(part as usize)?, index),
+                    })
+                }
+                constant => Some(constant),
             })
-            .collect();
+            .collect::<Option<_>>()
+            .ok_or_else(|| self.misfit())?;
+        if indices::count(&shape) != Some(sources.len()) {
+            return Err(self.misfit());
+        }
         if computed.is_empty() {
+            self.spend(Cost::steps(sources.len()))?;
             let element = parts.first().map_or(Element::Real, |p| p.element);
             let data_type = parts.first().map_or(widest(element), |p| p.data_type);
             let data = sources
@@ -270,6 +321,7 @@ impl Builder {
         if value.shape == shape {
             return Ok(value.clone());
         }
+        self.check_size(shape)?;
         self.gather(value, &indices::broadcast(&value.shape, shape), shape.to_vec())
     }
 
@@ -325,7 +377,7 @@ impl Builder {
             return Ok(out.with_data_type(value.data_type));
         }
         let out = self.emit(op, &[value], value.shape.clone())?;
-        if let Some(node) = self.nodes.last_mut() {
+        if let (Data::Tensor(_), Some(node)) = (&out.data, self.nodes.last_mut()) {
             node.activation = Activation::Relu;
         }
         Ok(out)
@@ -364,7 +416,7 @@ impl Builder {
 
     /// Ends the graph: outputs are placed with their ONNX shapes and names, and the passes run.
     pub(crate) fn finish(mut self, name: String, outputs: &[Value], reference: Reference) -> FloatGraph {
-        self.enter("output");
+        self.enter("output", "");
         let mut ids = Vec::with_capacity(outputs.len());
         for value in outputs {
             let id = self.place(value);

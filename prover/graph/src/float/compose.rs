@@ -317,6 +317,7 @@ impl Builder {
         let shape = parts.first().map(|p| p.shape.clone()).unwrap_or_default();
         let outer: usize = shape[..axis].iter().product();
         let run: usize = shape[axis..].iter().product();
+        self.check_size(&[outer, parts.len(), run])?;
         let mut sources = Vec::with_capacity(outer * parts.len() * run);
         for row in 0..outer {
             for part in 0..parts.len() {
@@ -331,6 +332,9 @@ impl Builder {
     /// One position along an axis, which goes.
     pub(crate) fn pick(&mut self, x: &Value, axis: usize, position: usize) -> Result<Value, GraphError> {
         let strides = indices::strides(&x.shape);
+        if x.shape.get(axis).is_none_or(|dim| position >= *dim) {
+            return Err(self.misfit());
+        }
         let mut shape = x.shape.clone();
         shape.remove(axis);
         let mut steps: Vec<isize> = strides.iter().map(|s| *s as isize).collect();

@@ -251,8 +251,7 @@ fn push_forward_one(graph: &mut FloatGraph) -> bool {
 /// an offset passes through unpadded layers alone.
 fn scaled_layer(op: &FloatOp, scale: f64, offset: f64) -> Option<FloatOp> {
     let FloatOp::Linear { shape, width, weight, bias, name } = op else { return None };
-    let padded = (0..shape.positions()).any(|p| (0..shape.inner()).any(|l| shape.index(p, l).is_none()));
-    if offset != 0.0 && padded {
+    if offset != 0.0 && shape.is_padded() {
         return None;
     }
     let bias = if offset == 0.0 {

@@ -1,9 +1,12 @@
 //! Index arithmetic of row-major arrays: each map lists, for every element of the result, the
 //! element of the source that it is.
 
-/// Number of elements, `None` where it does not fit a `usize`.
+/// Number of elements, `None` where there are more than any tensor has. Axes without elements are no excuse for absurd
+/// ones beside them: steps along those are computed as well.
 pub(crate) fn count(shape: &[usize]) -> Option<usize> {
-    shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d))
+    let extent = shape.iter().try_fold(1usize, |n, d| n.checked_mul((*d).max(1)))?;
+    let empty = shape.contains(&0);
+    (extent <= 1 << 32).then_some(if empty { 0 } else { extent })
 }
 
 /// Step in the flat array of one step along each axis.

@@ -4,6 +4,7 @@
 //! Lowering ONNX to these operations before calibration makes every intermediate value of the
 //! circuit observable on real data, so that each gets its own scale.
 
+mod budget;
 mod build;
 mod compose;
 mod eval;
@@ -14,6 +15,8 @@ pub(crate) mod indices;
 mod masked;
 mod reference;
 
+pub(crate) use budget::Cost;
+pub use budget::Limits;
 pub(crate) use build::{Builder, Data, Layer, Value};
 pub use eval::FloatTrace;
 pub(crate) use eval::bounds;
@@ -222,8 +225,8 @@ pub struct InputSpec {
     pub element: Element,
 }
 
-/// A model over reals: nodes in topological order over the tensors they define, and tract's
-/// runnable form of the same file as the reference for accuracy.
+/// A model over reals: nodes in topological order over the tensors they define, and the file itself, which tract
+/// runs as the reference for accuracy.
 #[derive(Debug, Clone)]
 pub struct FloatGraph {
     /// Model name.
@@ -265,9 +268,9 @@ impl FloatGraph {
     /// Where the sample does not fit the inputs, or tract refuses it.
     pub fn run(&self, sample: &Sample) -> Result<Vec<Vec<f64>>, GraphError> {
         sample.check(&self.input_specs())?;
-        match &self.reference {
-            Reference::Tract(tract) => tract.run(sample),
-            Reference::Absent(_) => {
+        match self.reference.tract() {
+            Ok(tract) => tract.run(sample),
+            Err(_) => {
                 let trace = eval::trace(self, sample);
                 Ok(self.outputs.iter().map(|id| trace.tensors[id.0].clone()).collect())
             }
@@ -278,10 +281,7 @@ impl FloatGraph {
     /// in double precision, which shares the lowering.
     #[must_use]
     pub fn without_reference(&self) -> Option<&str> {
-        match &self.reference {
-            Reference::Tract(_) => None,
-            Reference::Absent(reason) => Some(reason),
-        }
+        self.reference.tract().err()
     }
 
     /// Every intermediate value, by this crate's own evaluation in double precision.

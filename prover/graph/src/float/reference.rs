@@ -1,8 +1,8 @@
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
-    sync::Arc,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
 };
 
 use tract_onnx::{
@@ -14,13 +14,18 @@ use tract_onnx::{
 use crate::{GraphError, data::Sample};
 
 /// The model as tract runs it: an implementation that shares nothing with this crate's lowering,
-/// so that the two check each other.
-#[derive(Debug, Clone)]
-pub(crate) enum Reference {
-    /// Tract reads the model.
-    Tract(Tract),
-    /// It does not, for this reason.
-    Absent(String),
+/// so that the two check each other. Tract prepares it when it is first asked for: an import needs nothing of it.
+#[derive(Clone)]
+pub(crate) struct Reference {
+    model: Arc<ModelProto>,
+    folder: Option<PathBuf>,
+    prepared: Arc<OnceLock<Result<Tract, String>>>,
+}
+
+impl fmt::Debug for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reference").field("prepared", &self.prepared).finish_non_exhaustive()
+    }
 }
 
 /// A model that tract has prepared.
@@ -37,22 +42,23 @@ impl fmt::Debug for Tract {
 }
 
 impl Reference {
-    /// Prepares a model whose input shapes are all known.
-    pub(crate) fn new(model: &ModelProto, folder: Option<&Path>) -> Self {
-        // Tract panics on some graphs that it does not know.
-        let prepared = catch_unwind(AssertUnwindSafe(|| prepare(model, folder)));
-        match prepared {
-            Ok(Ok(tract)) => Self::Tract(tract),
-            Ok(Err(error)) => Self::Absent(format!("{error:#}")),
-            Err(_) => Self::Absent("tract fails on the model".to_owned()),
-        }
+    /// Of a model whose input shapes are all known, and which was lowered: tract has no limits of its own.
+    pub(crate) fn new(model: &Arc<ModelProto>, folder: Option<&Path>) -> Self {
+        let folder = folder.map(Path::to_owned);
+        Self { model: Arc::clone(model), folder, prepared: Arc::default() }
+    }
+
+    /// The model as tract runs it, or why it does not.
+    pub(crate) fn tract(&self) -> Result<&Tract, &str> {
+        let prepared = self.prepared.get_or_init(|| caught(|| prepare(&self.model, self.folder.as_deref())));
+        prepared.as_ref().map_err(String::as_str)
     }
 }
 
 impl Tract {
     /// Outputs for one sample.
     pub(crate) fn run(&self, sample: &Sample) -> Result<Vec<Vec<f64>>, GraphError> {
-        self.try_run(sample).map_err(|e| GraphError::Reference { action: "run", reason: format!("{e:#}") })
+        caught(|| self.try_run(sample)).map_err(|reason| GraphError::Reference { action: "run", reason })
     }
 
     fn try_run(&self, sample: &Sample) -> TractResult<Vec<Vec<f64>>> {
@@ -73,6 +79,14 @@ impl Tract {
                 Ok(t.to_plain_array_view::<f64>()?.iter().copied().collect())
             })
             .collect()
+    }
+}
+
+/// Tract panics on some graphs that it does not know.
+fn caught<T>(work: impl FnOnce() -> TractResult<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => done.map_err(|error| format!("{error:#}")),
+        Err(_) => Err("tract fails on the model".to_owned()),
     }
 }
 

@@ -10,6 +10,7 @@ use super::ImportOptions;
 use crate::{
     GraphError,
     float::{MAX_ELEMENTS, indices},
+    onnx,
 };
 
 /// The dimensions of an input, made concrete in place.
@@ -58,6 +59,10 @@ pub(super) fn shape(input: &mut ValueInfoProto, options: &ImportOptions) -> Resu
                 return Err(GraphError::DynamicShape { input: input.name.clone(), axis, symbol: text(dim) });
             }
         });
+    }
+    if shape.len() > onnx::MAX_RANK {
+        let reason = format!("input `{}` has {} axes, more than {}", input.name, shape.len(), onnx::MAX_RANK);
+        return Err(GraphError::MalformedModel { reason });
     }
     if indices::count(&shape).is_none_or(|n| n > MAX_ELEMENTS) {
         return Err(GraphError::TooLarge { tensor: input.name.clone(), shape, limit: MAX_ELEMENTS });

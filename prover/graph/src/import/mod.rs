@@ -1,18 +1,20 @@
 //! Reading ONNX files.
 
+mod check;
 mod fix;
 mod scope;
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use tract_onnx::{pb::ModelProto, prelude::Framework};
 
 use crate::{
     GraphError,
-    float::{FloatGraph, InputSpec, Reference, Value},
+    float::{FloatGraph, InputSpec, Limits, Reference, Value},
     onnx,
 };
 
@@ -39,7 +41,7 @@ pub struct Lowered {
 /// An ONNX file whose input shapes are known and whose tensors are readable; not yet lowered.
 #[derive(Debug, Clone)]
 pub struct OnnxModel {
-    proto: ModelProto,
+    proto: Arc<ModelProto>,
     name: String,
     folder: Option<PathBuf>,
 }
@@ -86,7 +88,7 @@ impl OnnxModel {
         }
         fix::values(graph, &options.fixed)?;
         let name = graph.name.clone();
-        Ok(Self { proto, name, folder: None })
+        Ok(Self { proto: Arc::new(proto), name, folder: None })
     }
 
     /// Name of the model: its graph's, or the file's.
@@ -140,17 +142,25 @@ impl OnnxModel {
         }
     }
 
-    /// Lowers the model to the float graph and prepares its reference.
+    /// Lowers the model to the float graph.
     ///
     /// # Errors
-    /// Where an operator, a form of one, a type or a tensor is not supported or malformed.
+    /// Where an operator, a form of one, a type or a tensor is not supported or malformed, or the model is too large.
     pub fn lower(&self) -> Result<FloatGraph, GraphError> {
+        self.lower_within(Limits::default())
+    }
+
+    /// Lowers the model within limits of one's own, for models that come from strangers.
+    ///
+    /// # Errors
+    /// As [`OnnxModel::lower`].
+    pub fn lower_within(&self, limits: Limits) -> Result<FloatGraph, GraphError> {
         let _span = tracing::info_span!("import", model = %self.name).entered();
-        lower(self)
+        lower(self, limits)
     }
 }
 
-fn lower(model: &OnnxModel) -> Result<FloatGraph, GraphError> {
+fn lower(model: &OnnxModel, limits: Limits) -> Result<FloatGraph, GraphError> {
     let malformed = |reason: String| GraphError::MalformedModel { reason };
     let Some(graph) = &model.proto.graph else {
         return Err(malformed("it holds no graph".to_owned()));
@@ -160,7 +170,8 @@ fn lower(model: &OnnxModel) -> Result<FloatGraph, GraphError> {
         return Err(GraphError::ElementType { tensor, found: "sparse".to_owned() });
     }
     let folder = model.folder.as_deref();
-    let mut lowerer = scope::Lowerer::new(&model.proto.functions, folder);
+    check::external(&model.proto)?;
+    let mut lowerer = scope::Lowerer::new(&model.proto.functions, folder, limits);
     let mut values = scope::Scope::new(&model.proto.opset_import);
     for input in &graph.input {
         let (shape, data_type) = fix::declared(input);

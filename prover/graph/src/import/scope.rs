@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use tract_onnx::pb::{AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetIdProto};
+use tract_onnx::pb::{AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetIdProto, TensorProto};
 
 use crate::{
     GraphError,
-    float::{Builder, Element, FloatGraph, Reference, Value},
+    float::{Builder, Cost, Element, FloatGraph, Limits, Reference, Value},
     onnx::{self, Node},
 };
 
@@ -29,6 +29,11 @@ impl Scope {
         Self { values: BTreeMap::new(), opset: default.map_or(1, |o| o.version) }
     }
 
+    /// Steps that a copy takes.
+    fn cost(&self) -> usize {
+        64 * self.values.len()
+    }
+
     pub(super) fn insert(&mut self, name: &str, value: Value) -> Option<Value> {
         self.values.insert(name.to_owned(), value)
     }
@@ -44,14 +49,17 @@ pub(super) struct Lowerer<'m> {
 }
 
 impl<'m> Lowerer<'m> {
-    pub(super) fn new(functions: &'m [FunctionProto], folder: Option<&'m Path>) -> Self {
-        Self { builder: Builder::default(), functions, folder, depth: 0, iterations: 0 }
+    pub(super) fn new(functions: &'m [FunctionProto], folder: Option<&'m Path>, limits: Limits) -> Self {
+        Self { builder: Builder::new(limits), functions, folder, depth: 0, iterations: 0 }
     }
 
     /// An input of the model.
     pub(super) fn input(&mut self, name: &str, shape: Vec<usize>, data_type: i32) -> Result<Value, GraphError> {
         let element = onnx::tensor::element(name, data_type)?;
+        self.builder.enter(name, "input");
+        self.builder.check_size(&shape)?;
         let value = self.builder.input(name, shape, element).with_data_type(data_type);
+        self.builder.spend(Cost::value(&value))?;
         if onnx::tensor::is_bool(data_type) {
             // Whatever number a prover passes, what follows is a bit.
             let mut bit = self.builder.truth(&value)?;
@@ -68,7 +76,9 @@ impl<'m> Lowerer<'m> {
     /// Lowers a graph whose inputs the scope has; its outputs in order.
     pub(super) fn graph(&mut self, graph: &GraphProto, scope: &mut Scope) -> Result<Vec<Value>, GraphError> {
         for tensor in &graph.initializer {
-            scope.insert(&tensor.name, onnx::tensor::load(tensor, self.folder)?);
+            let value = onnx::tensor::load(tensor, self.folder)?;
+            self.builder.spend(Cost::value(&value))?;
+            scope.insert(&tensor.name, value);
         }
         self.nodes(&graph.node, scope)?;
         let name = |o: &tract_onnx::pb::ValueInfoProto| o.name.clone();
@@ -81,10 +91,16 @@ impl<'m> Lowerer<'m> {
             let reason = format!("its functions and graphs lie more than {MAX_DEPTH} deep");
             return Err(GraphError::MalformedModel { reason });
         }
-        for proto in nodes {
+        for (at, proto) in nodes.iter().enumerate() {
             let first = || proto.output.first().map_or("unnamed", String::as_str);
             let name = if proto.name.is_empty() { first() } else { &proto.name };
             let node = Node { proto, name, opset: scope.opset, folder: self.folder };
+            if let Some(name) = proto.input.iter().find(|i| !i.is_empty() && !scope.values.contains_key(i.as_str())) {
+                return Err(node.malformed(not_there(name, &nodes[at..])));
+            }
+            self.builder.enter(node.name, &proto.op_type);
+            // A call copies the node, and what happens in it sees a copy of the scope.
+            self.builder.spend(Cost { memory: 0, steps: 256 + size(proto) as u64, operations: 1 })?;
             self.node(&node, scope)?;
         }
         self.depth -= 1;
@@ -97,12 +113,10 @@ impl<'m> Lowerer<'m> {
             .input
             .iter()
             .map(|name| match (name.as_str(), scope.values.get(name.as_str())) {
-                ("", _) => Ok(None),
-                (_, Some(value)) => Ok(Some(value.clone())),
-                (_, None) => Err(node.malformed(format!("nothing before it computes its input `{name}`"))),
+                ("", _) => None,
+                (_, value) => value.cloned(),
             })
-            .collect::<Result<Vec<_>, _>>()?;
-        self.builder.enter(node.name);
+            .collect::<Vec<_>>();
         let outputs = self.outputs(node, &inputs, scope).map_err(|error| match error {
             GraphError::NeedsConstant { node, operator, role, value, .. } => {
                 let from = scope.values.get(&*value).map(|v| self.builder.origins(v)).unwrap_or_default();
@@ -115,6 +129,13 @@ impl<'m> Lowerer<'m> {
                 && let Some((index, v)) = known.iter().enumerate().find(|(_, v)| !v.is_finite())
             {
                 return Err(GraphError::NotFiniteConstant { node: node.name.to_owned(), index, value: v.to_string() });
+            }
+            if value.shape.len() > onnx::MAX_RANK {
+                let reason = format!("its output `{name}` has {} axes", value.shape.len());
+                return Err(node.unsupported(reason, format!("use at most {}", onnx::MAX_RANK)));
+            }
+            if value.known().is_some() {
+                self.builder.spend(Cost::value(&value))?;
             }
             self.builder.bind(name, &mut value);
             scope.insert(name, value);
@@ -177,6 +198,10 @@ impl<'m> Lowerer<'m> {
     /// The branch that a known condition takes; both and a choice where it is computed.
     fn branch(&mut self, node: &Node<'_>, inputs: &[Option<Value>], scope: &Scope) -> Result<Vec<Value>, GraphError> {
         let condition = node.required(inputs, 0)?;
+        if condition.len() != 1 {
+            return Err(node.malformed(format!("its condition has shape {:?}, not one element", condition.shape)));
+        }
+        self.builder.spend(Cost::steps(scope.cost()))?;
         let mut take = |role: &str| {
             let graph = node.graph(role).ok_or_else(|| node.malformed(format!("it has no {role}")))?;
             self.graph(graph, &mut scope.clone())
@@ -213,7 +238,7 @@ impl<'m> Lowerer<'m> {
                     break;
                 }
             }
-            self.iterate(node)?;
+            self.iterate(node, scope)?;
             let mut inner = scope.clone();
             let counter = Value::constant(vec![i as f64], vec![], Element::Integer);
             let start = go.clone().unwrap_or_else(|| Value::constant(vec![1.0], vec![], Element::Integer));
@@ -232,7 +257,9 @@ impl<'m> Lowerer<'m> {
         Ok(carried.into_iter().chain(stacked).collect())
     }
 
-    fn iterate(&mut self, node: &Node<'_>) -> Result<(), GraphError> {
+    /// Counts an iteration, which has a copy of the scope.
+    fn iterate(&mut self, node: &Node<'_>, scope: &Scope) -> Result<(), GraphError> {
+        self.builder.spend(Cost::steps(scope.cost()))?;
         self.iterations += 1;
         if self.iterations > MAX_ITERATIONS {
             return Err(
@@ -315,7 +342,7 @@ impl<'m> Lowerer<'m> {
         let mut state = state.to_vec();
         let mut collected = Vec::with_capacity(steps);
         for step in 0..steps {
-            self.iterate(node)?;
+            self.iterate(node, scope)?;
             let mut inner = scope.clone();
             for (input, value) in body.input.iter().zip(&state) {
                 inner.insert(&input.name, value.clone());
@@ -348,6 +375,33 @@ fn results(names: impl Iterator<Item = String>, scope: &Scope) -> Result<Vec<Val
             value.ok_or_else(|| GraphError::MalformedModel { reason: format!("nothing computes output `{name}`") })
         })
         .collect()
+}
+
+/// What to say of a name that nothing before a node computes; `from` are the node and those that follow it.
+fn not_there(name: &str, from: &[NodeProto]) -> String {
+    let Some(producer) = from.iter().find(|n| n.output.iter().any(|o| o == name)) else {
+        return format!("nothing computes its input `{name}`, and no initializer has that name");
+    };
+    let producer = if producer.name.is_empty() { &producer.op_type } else { &producer.name };
+    format!(
+        "its input `{name}` is computed by `{producer}`, which does not come before it: there is a cycle, or the nodes are out of order"
+    )
+}
+
+/// Elements and bytes that a node's attributes hold.
+fn size(node: &NodeProto) -> usize {
+    let tensor = |t: &TensorProto| {
+        let words = t.float_data.len() + t.double_data.len() + t.int32_data.len() + t.int64_data.len();
+        words + t.uint64_data.len() + t.raw_data.len() + t.dims.len()
+    };
+    let graph = |g: &GraphProto| {
+        256 + g.initializer.iter().map(tensor).sum::<usize>() + g.node.iter().map(|n| 256 + size(n)).sum::<usize>()
+    };
+    let attribute = |a: &AttributeProto| {
+        let lists = a.floats.len() + a.ints.len() + a.s.len() + a.strings.len();
+        lists + a.t.iter().map(tensor).sum::<usize>() + a.g.iter().map(graph).sum::<usize>()
+    };
+    node.input.len() + node.output.len() + node.attribute.iter().map(attribute).sum::<usize>()
 }
 
 /// A node of a function with the caller's attributes in place of references to them.

@@ -57,6 +57,29 @@ impl LinearShape {
         }
     }
 
+    /// Whether every index lies in an input of `len` elements.
+    pub(crate) fn reads_within(&self, len: usize) -> bool {
+        match self {
+            Self::Dense { rows, inner } => rows.checked_mul(*inner) == Some(len),
+            Self::Conv2d(c) => {
+                let last = c.first_channel.checked_add(c.channels);
+                let area = c.input[0].checked_mul(c.input[1]);
+                last.and_then(|last| last.checked_mul(area?)).is_some_and(|end| end <= len)
+            }
+        }
+    }
+
+    /// Whether an index lies in the zero padding. Along an axis the first tap of the first position comes first, and the
+    /// last of the last comes last.
+    pub(crate) fn is_padded(&self) -> bool {
+        let Self::Conv2d(c) = self else { return false };
+        let reaches = |axis: usize| {
+            let last = (c.output[axis] - 1) * c.stride[axis] + (c.kernel[axis] - 1) * c.dilation[axis];
+            c.pad_before[axis] > 0 || last >= c.input[axis]
+        };
+        self.positions() * self.inner() > 0 && (0..2).any(reaches)
+    }
+
     /// Index into the input tensor of element `l` at position `p`; `None` in the zero padding.
     #[must_use]
     pub fn index(&self, p: usize, l: usize) -> Option<usize> {
@@ -78,4 +101,28 @@ fn axis(c: &Conv2d, axis: usize, position: usize, tap: usize) -> Option<usize> {
     let at = position * c.stride[axis] + tap * c.dilation[axis];
     let at = at.checked_sub(c.pad_before[axis])?;
     (at < c.input[axis]).then_some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_is_where_an_index_is_missing() {
+        for sizes in 0..3usize.pow(6) {
+            let digit = |i: u32| sizes / 3usize.pow(i) % 3;
+            let shape = LinearShape::Conv2d(Conv2d {
+                channels: 1,
+                first_channel: 0,
+                input: [4, 3],
+                output: [digit(0) + 1, 2],
+                kernel: [digit(1) + 1, 1],
+                stride: [digit(2) + 1, 1],
+                dilation: [digit(3) + 1, 1],
+                pad_before: [digit(4), digit(5)],
+            });
+            let missing = (0..shape.positions()).any(|p| (0..shape.inner()).any(|l| shape.index(p, l).is_none()));
+            assert_eq!(shape.is_padded(), missing, "{shape:?}");
+        }
+    }
 }

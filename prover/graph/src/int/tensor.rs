@@ -60,7 +60,7 @@ impl Interval {
     /// Greatest magnitude inside.
     #[must_use]
     pub fn max_abs(self) -> i128 {
-        self.lo.abs().max(self.hi.abs())
+        self.lo.saturating_abs().max(self.hi.saturating_abs())
     }
 
     /// Bits of the smallest two's complement type that holds every value.

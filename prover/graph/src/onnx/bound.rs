@@ -33,8 +33,8 @@ fn extreme(
     inputs: &[Option<Value>],
     greatest: bool,
 ) -> Result<Vec<Value>, GraphError> {
-    let mut shape = Vec::new();
-    for i in 0..inputs.len() {
+    let mut shape = node.required(inputs, 0)?.shape.clone();
+    for i in 1..inputs.len() {
         let x = node.required(inputs, i)?;
         shape =
             indices::broadcast_shape(&shape, &x.shape).ok_or_else(|| node.malformed("its inputs do not broadcast"))?;
@@ -58,6 +58,7 @@ fn extreme(
         *part = b.affine(part, vec![sign], vec![0.0])?;
     }
     let (len, count) = (first.len(), parts.len());
+    b.check_size(&[len, count])?;
     let sources = (0..len).flat_map(|e| (0..count).map(move |i| FloatSource::Element(i as u32, e as u32))).collect();
     let paired = b.assemble(&parts, sources, vec![len, count])?;
     let most = b.max(&paired, count, shape)?;

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     GraphError,
-    float::{Builder, FloatSource, Function, Layer, Value},
+    float::{Builder, Cost, FloatSource, Function, Layer, Value},
     int::{Conv2d, LinearShape},
 };
 
@@ -110,6 +110,9 @@ fn layered(
     let Shapes { groups, inner, width } = *shapes;
     let (batch, channels, outputs) = (x.shape[0], x.shape[1], w.shape[0]);
     let rows = inner * window.taps();
+    let shape = window.output_shape(batch, outputs);
+    b.check_size(&shape)?;
+    b.check(Cost::operations(batch.saturating_mul(groups)))?;
     let mut parts = Vec::with_capacity(batch * groups);
     for n in 0..batch {
         for g in 0..groups {
@@ -135,7 +138,6 @@ fn layered(
         }
     }
     let positions = window.positions();
-    let shape = window.output_shape(batch, outputs);
     if let [only] = &parts[..]
         && (positions == 1 || width == 1)
     {

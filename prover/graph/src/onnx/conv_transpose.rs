@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     GraphError,
-    float::{Builder, FloatSource, Layer, Value},
+    float::{Builder, Cost, FloatSource, Layer, Value},
     int::{Conv2d, LinearShape},
 };
 
@@ -199,6 +199,8 @@ fn layered(
     let [rows, columns] = axes.map(|axis| axis.output);
     let mut parts = Vec::new();
     let mut sources = vec![FloatSource::Constant(0.0); batch * outputs * rows * columns];
+    // Each phase looks at every tap.
+    b.spend(Cost::steps(rows * columns * (axes[0].kernel + axes[1].kernel)))?;
     let phases =
         axes[0].phases().into_iter().flat_map(|row| axes[1].phases().into_iter().map(move |c| [row.clone(), c]));
     for phase in phases {

@@ -3,7 +3,7 @@
 use super::{Lowering, Node};
 use crate::{
     GraphError,
-    float::{Builder, FloatOp, FloatSource, Layer, Value, indices},
+    float::{Builder, Cost, FloatOp, FloatSource, Layer, Value, indices},
     int::LinearShape,
 };
 
@@ -84,6 +84,8 @@ pub(super) fn product(b: &mut Builder, node: &Node<'_>, a: &Value, w: &Value) ->
         return Ok(b.linear(a, layer)?.reshaped(shape));
     }
     let batches: usize = lead.iter().product();
+    b.check_size(&shape)?;
+    b.check(Cost::operations(batches))?;
     let from_a = indices::broadcast(lead_a, &lead);
     let from_w = indices::broadcast(lead_w, &lead);
     let mut parts = Vec::with_capacity(batches);

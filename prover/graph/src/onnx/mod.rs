@@ -50,6 +50,12 @@ use crate::{
 /// Lowers one node: inputs in order, absent ones as `None`; outputs in order.
 pub(crate) type Lowering = fn(&mut Builder, &Node<'_>, &[Option<Value>]) -> Result<Vec<Value>, GraphError>;
 
+/// Most axes of a tensor, as many as numpy has.
+pub(crate) const MAX_RANK: usize = 64;
+
+/// Characters of the longest reason.
+const LONGEST_REASON: usize = 400;
+
 /// Domain of classical machine learning.
 pub(crate) const ML: &str = "ai.onnx.ml";
 
@@ -148,7 +154,7 @@ impl<'a> Node<'a> {
         GraphError::MalformedNode {
             node: self.name.to_owned(),
             operator: self.proto.op_type.clone(),
-            reason: reason.into(),
+            reason: shortened(reason.into()),
         }
     }
 
@@ -156,7 +162,7 @@ impl<'a> Node<'a> {
         GraphError::UnsupportedForm {
             node: self.name.to_owned(),
             operator: self.proto.op_type.clone(),
-            reason: reason.into(),
+            reason: shortened(reason.into()),
             remedy: remedy.into(),
         }
     }
@@ -214,6 +220,9 @@ impl<'a> Node<'a> {
 
     /// Several axes that may count from the end, each at most once.
     pub(crate) fn axes(&self, axes: &[i64], rank: usize) -> Result<Vec<usize>, GraphError> {
+        if axes.len() > MAX_RANK {
+            return Err(self.unsupported(format!("it names {} axes", axes.len()), format!("use at most {MAX_RANK}")));
+        }
         let mut out = Vec::with_capacity(axes.len());
         for axis in axes {
             let axis = self.axis(*axis, rank)?;
@@ -224,4 +233,13 @@ impl<'a> Node<'a> {
         }
         Ok(out)
     }
+}
+
+/// A reason that a person reads: lists of thousands of numbers are cut.
+fn shortened(mut reason: String) -> String {
+    if let Some((end, _)) = reason.char_indices().nth(LONGEST_REASON) {
+        reason.truncate(end);
+        reason.push('…');
+    }
+    reason
 }

@@ -129,7 +129,8 @@ fn slice(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<V
         let count = if span <= 0 || dim == 0 { 0 } else { (span - 1) / step.abs() + 1 };
         shape[*axis] = count as usize;
         base += start as usize * strides[*axis];
-        jumps[*axis] = strides[*axis] as isize * step as isize;
+        // With one position no step is taken, however long.
+        jumps[*axis] = if count > 1 { strides[*axis] as isize * step as isize } else { 0 };
     }
     let at = indices::walk(&shape, base, &jumps);
     Ok(vec![b.gather(x, &at, shape)?])
@@ -151,6 +152,7 @@ fn concat(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<
         }
         shape[axis] += part.shape[axis];
     }
+    b.check_size(&shape)?;
     let outer: usize = shape[..axis].iter().product();
     let mut sources = Vec::with_capacity(shape.iter().product());
     for row in 0..outer {
@@ -221,6 +223,7 @@ fn tile(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Ve
         return Err(node.malformed(format!("repeats {repeats:?}")));
     }
     let steps: Vec<isize> = indices::strides(&x.shape).iter().flat_map(|s| [0, *s as isize]).collect();
+    b.check_size(&doubled)?;
     let at = indices::walk(&doubled, 0, &steps);
     let shape = repeats.iter().zip(&x.shape).map(|(r, d)| r * d).collect();
     Ok(vec![b.gather(x, &at, shape)?])

@@ -3,7 +3,7 @@
 use super::{Lowering, Node, tensor};
 use crate::{
     GraphError,
-    float::{Builder, Element, MAX_ELEMENTS, Value, indices},
+    float::{Builder, Element, MAX_ELEMENTS, Value},
 };
 
 pub(super) fn find(operator: &str) -> Option<Lowering> {
@@ -52,13 +52,10 @@ fn constant(_: &mut Builder, node: &Node<'_>, _: &[Option<Value>]) -> Result<Vec
     Ok(vec![value])
 }
 
-fn constant_of_shape(_: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
+fn constant_of_shape(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
     let shape: Vec<usize> = node.known(inputs, 0, "shape")?.iter().map(|d| *d as usize).collect();
-    let len = indices::count(&shape).filter(|n| *n <= MAX_ELEMENTS).ok_or_else(|| GraphError::TooLarge {
-        tensor: node.name.to_owned(),
-        shape: shape.clone(),
-        limit: MAX_ELEMENTS,
-    })?;
+    b.check_size(&shape)?;
+    let len = shape.iter().product();
     let (fill, element) = match node.tensor("value") {
         Some(proto) => {
             let v = tensor::load(proto, node.folder)?;
@@ -110,7 +107,7 @@ fn shape(_: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<V
     Ok(vec![Value::constant(dims, vec![len], Element::Integer)])
 }
 
-fn range(_: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
+fn range(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
     let scalar = |i: usize, role: &str| -> Result<f64, GraphError> {
         let known = node.known(inputs, i, role)?;
         known.first().copied().ok_or_else(|| node.malformed(format!("its {role} is empty")))
@@ -120,6 +117,7 @@ fn range(_: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<V
     if count.is_nan() || count > MAX_ELEMENTS as f64 {
         return Err(node.malformed(format!("a range from {start} to {limit} by {delta}")));
     }
+    b.check_size(&[count as usize])?;
     let element = node.required(inputs, 0)?.element;
     let data: Vec<f64> = (0..count as usize).map(|i| start + i as f64 * delta).collect();
     let len = data.len();

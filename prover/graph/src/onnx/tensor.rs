@@ -1,6 +1,10 @@
 //! Constant tensors of an ONNX file.
 
-use std::path::{Component, Path};
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    path::{Component, Path},
+};
 
 use tract_onnx::pb::{
     TensorProto,
@@ -56,6 +60,9 @@ pub(crate) fn load_any(proto: &TensorProto, folder: Option<&Path>) -> Result<Val
     let name = if proto.name.is_empty() { "constant" } else { &proto.name };
     let element = element(name, proto.data_type)?;
     let broken = |reason: String| GraphError::TensorData { tensor: name.to_owned(), reason };
+    if proto.dims.len() > super::MAX_RANK {
+        return Err(broken(format!("it has {} axes, at most {} are supported", proto.dims.len(), super::MAX_RANK)));
+    }
     let shape = proto
         .dims
         .iter()
@@ -121,7 +128,7 @@ fn raw(bytes: &[u8], data_type: i32) -> Vec<f64> {
 }
 
 /// IEEE 754 binary16.
-fn half(bits: u16) -> f64 {
+pub(crate) fn half(bits: u16) -> f64 {
     let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
     let exponent = i32::from(bits >> 10 & 0x1f);
     let fraction = f64::from(bits & 0x3ff);
@@ -133,10 +140,31 @@ fn half(bits: u16) -> f64 {
     }
 }
 
+/// The file of an external tensor, which has to lie in the model's folder as far as its name says.
+fn location(proto: &TensorProto) -> Result<&str, String> {
+    let entry = proto.external_data.iter().find(|e| e.key == "location");
+    let location = entry.ok_or("its external data has no location; export the model again")?.value.as_str();
+    let inside = |c: Component<'_>| matches!(c, Component::Normal(_) | Component::CurDir);
+    if Path::new(location).components().all(inside) { Ok(location) } else { Err(outside(location)) }
+}
+
+fn outside(location: &str) -> String {
+    format!("its external data `{location}` lies outside the model's folder; put the file beside the model")
+}
+
+/// Refuses a tensor whose data the file wants to have from outside the model's folder.
+pub(crate) fn beside_model(proto: &TensorProto) -> Result<(), GraphError> {
+    if proto.data_location != Some(DataLocation::External as i32) {
+        return Ok(());
+    }
+    let refused = |reason| GraphError::TensorData { tensor: proto.name.clone(), reason };
+    location(proto).map(|_| ()).map_err(refused)
+}
+
 /// Bytes of a tensor that lies in a file beside the model.
 fn external(proto: &TensorProto, folder: Option<&Path>, len: usize) -> Result<Vec<u8>, String> {
     let entry = |key: &str| proto.external_data.iter().find(|e| e.key == key).map(|e| e.value.as_str());
-    let location = entry("location").ok_or("its external data has no location; export the model again")?;
+    let location = location(proto)?;
     let number = |key: &str| match entry(key) {
         None => Ok(None),
         Some(text) => text
@@ -144,29 +172,31 @@ fn external(proto: &TensorProto, folder: Option<&Path>, len: usize) -> Result<Ve
             .map(Some)
             .map_err(|_| format!("the {key} `{text}` of its external data is no number; export the model again")),
     };
-    let relative = Path::new(location);
-    let outside =
-        || format!("its external data `{location}` lies outside the model's folder; put the file beside the model");
-    if relative.components().any(|c| !matches!(c, Component::Normal(_) | Component::CurDir)) {
-        return Err(outside());
-    }
     let folder = folder.ok_or("it is external, and the model was not read from a file; read the model by its path")?;
     let unreadable = |e: std::io::Error| {
         format!("its external data `{location}` cannot be read ({e}); put the file beside the model")
     };
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let folder = folder.canonicalize().map_err(unreadable)?;
-    let path = folder.join(relative).canonicalize().map_err(unreadable)?;
+    let path = folder.join(location).canonicalize().map_err(unreadable)?;
     if !path.starts_with(&folder) {
-        return Err(outside());
+        return Err(outside(location));
     }
-    let bytes = std::fs::read(&path).map_err(unreadable)?;
+    if !path.is_file() {
+        return Err(format!("its external data `{location}` is no file; put the file beside the model"));
+    }
+    let mut file = File::open(&path).map_err(unreadable)?;
     let start = number("offset")?.unwrap_or(0);
     let size = len * width(proto.data_type);
-    let end = start.checked_add(number("length")?.unwrap_or(size));
-    end.and_then(|end| bytes.get(start..end))
-        .map(<[u8]>::to_vec)
-        .ok_or_else(|| format!("its external data `{location}` is shorter than the model says; copy the file again"))
+    let length = number("length")?.unwrap_or(size);
+    let there = file.metadata().map_err(unreadable)?.len();
+    if start.checked_add(length).is_none_or(|end| end as u64 > there) {
+        return Err(format!("its external data `{location}` is shorter than the model says; copy the file again"));
+    }
+    // Many tensors share a file, and none of them wants all of it.
+    let mut bytes = vec![0; length];
+    file.seek(SeekFrom::Start(start as u64)).and_then(|_| file.read_exact(&mut bytes)).map_err(unreadable)?;
+    Ok(bytes)
 }
 
 /// Bytes of one element.

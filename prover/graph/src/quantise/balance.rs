@@ -41,12 +41,16 @@ impl Reader {
 pub(super) fn balance(graph: &FloatGraph, ranges: &Ranges, classes: &[usize], exponents: &mut [i32]) {
     let mut done = vec![false; exponents.len()];
     let sources = graph.nodes.iter().rev().map(|n| n.output).chain(graph.inputs.iter().copied());
+    let mut members: Vec<Vec<FloatId>> = vec![Vec::new(); classes.len()];
+    for (t, class) in classes.iter().enumerate() {
+        members[*class].push(FloatId(t));
+    }
     for id in sources {
         let class = classes[id.0];
-        let members: Vec<FloatId> = (0..classes.len()).filter(|t| classes[*t] == class).map(FloatId).collect();
         if std::mem::replace(&mut done[class], true) {
             continue;
         }
+        let members = std::mem::take(&mut members[class]);
         let mut readers = Vec::new();
         let only_layers = members.iter().all(|m| {
             graph.tensor(*m).element == Element::Real

@@ -600,7 +600,7 @@ impl Emitter<'_> {
         let range = self.range(id);
         let fits = match how {
             Narrow::Signed => range.within(Interval::signed(VALUE_BITS)),
-            Narrow::Spread => range.hi - range.lo < 1 << VALUE_BITS && range.max_abs() < 1 << VALUE_BITS,
+            Narrow::Spread => range.hi.saturating_sub(range.lo) < 1 << VALUE_BITS && range.max_abs() < 1 << VALUE_BITS,
         };
         if fits {
             return Ok(id);

@@ -49,13 +49,21 @@ pub fn quantise(graph: &FloatGraph, ranges: &Ranges, options: &QuantiseOptions) 
             reason: format!("a head-room of {} is no factor of at least 1", options.headroom),
         });
     }
-    let (graph, ranges) = mask::lower(graph, ranges);
-    let (graph, ranges) = prepare::clamp_functions(&graph, &ranges, options.headroom);
-    let (graph, ranges) = prepare::fuse_clamps(graph, ranges);
-    let (graph, ranges) = prepare::centre_functions(&graph, &ranges, options.headroom);
-    let (graph, ranges) = inputs::level(graph, ranges, options.headroom);
+    // Assigned to the same names, so that no more than two copies of the graph are there at a time.
+    let (mut graph, mut ranges) = mask::lower(graph, ranges);
+    (graph, ranges) = prepare::clamp_functions(&graph, &ranges, options.headroom);
+    (graph, ranges) = prepare::fuse_clamps(graph, ranges);
+    (graph, ranges) = prepare::centre_functions(&graph, &ranges, options.headroom);
+    (graph, ranges) = inputs::level(graph, ranges, options.headroom);
     let quantised = emit::emit(&graph, &ranges, options)?;
-    quantised.validate()?;
+    // What stays outside an invariant came of the model's values: compiling again would not help.
+    quantised.validate().map_err(|error| match error {
+        GraphError::InvalidGraph { place, reason } => GraphError::Quantise {
+            node: place,
+            reason: format!("{reason}; bring the values that it reads into a smaller range"),
+        },
+        other => other,
+    })?;
     Ok(quantised)
 }
 

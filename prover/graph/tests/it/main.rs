@@ -1,6 +1,7 @@
 //! From ONNX files to integers: operators on every stage, models, the executor, and what is refused.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, missing_docs)]
 
+mod audit;
 mod cases;
 mod executor;
 mod expect;
@@ -24,3 +25,4 @@ mod operators_sampling;
 mod operators_scatter;
 mod operators_windows;
 mod rejections;
+mod rejections_import;

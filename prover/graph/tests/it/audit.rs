@@ -1,8 +1,7 @@
 //! The search for disagreements, on models whose quantised form is known to differ from the float model.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[allow(dead_code, unreachable_pub)]
-mod onnx;
+use crate::onnx;
 
 use onnx::Onnx;
 use vouch_graph::{
