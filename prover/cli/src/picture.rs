@@ -28,7 +28,6 @@ fn colour(purpose: Purpose) -> (&'static str, &'static str) {
         Purpose::MatrixProduct => ("#e15759", "products of computed matrices"),
         Purpose::Arithmetic => ("#76b7b2", "sums and products"),
         Purpose::Maximum => ("#59a14f", "maxima"),
-        Purpose::Comparison => ("#edc948", "comparisons"),
         Purpose::Function => ("#b07aa1", "functions and quotients"),
         Purpose::Comparison => ("#edc948", "comparisons and choices"),
         Purpose::Output => ("#9c755f", "outputs and constants"),

@@ -95,6 +95,9 @@ struct Trees {
     weight: Vec<f32>,
 }
 
+/// Classes or targets and what a leaf adds to them.
+type Votes<'a> = &'a [(i64, f32)];
+
 impl Trees {
     fn push(&mut self, (tree, node): (i64, i64), mode: &'static str, feature: i64, value: f32, ways: (i64, i64)) {
         self.tree.push(tree);
@@ -117,7 +120,7 @@ impl Trees {
     }
 
     /// A branch with two leaves.
-    fn stump(&mut self, mode: &'static str, feature: i64, value: f32, (yes, no): (&[(i64, f32)], &[(i64, f32)])) {
+    fn stump(&mut self, mode: &'static str, feature: i64, value: f32, (yes, no): (Votes<'_>, Votes<'_>)) {
         let tree = self.tree.last().map_or(0, |t| t + 1);
         self.push((tree, 0), mode, feature, value, (1, 2));
         self.leaf(tree, 1, yes);
