@@ -1,3 +1,5 @@
+mod conditions;
+
 use super::{
     QuantiseOptions, power_of_two,
     scale::{Scales, fitting, scales},
@@ -705,107 +707,6 @@ impl Emitter<'_> {
         }
         let op = IntOp::Sqrt { shift: shift.max(0).unsigned_abs() };
         Ok(self.push(node, None, Draft { op, inputs: vec![a], exponent }))
-    }
-
-    /// `floor(q / 2^e) = floor((q - 2^(e-1) + 2^(e-1)) / 2^e)`: a shift that rounds half up, of a value moved by half.
-    fn floor(&mut self, node: &FloatNode, mut a: TensorId) -> Result<TensorId, GraphError> {
-        let mut exponent = self.exponent(a);
-        if exponent > MAX_SHIFT as i32 && self.range(a).max_abs() < 1i128 << exponent.min(100) {
-            // Less than 1 in magnitude: -1 below zero, 0 from there on.
-            let sign = self.test(node, Some("sign"), Condition::NonNegative, a)?;
-            let op = IntOp::Affine { scale: vec![1], offset: vec![-1], rescale: Rescale::EXACT };
-            return Ok(self.push(node, None, Draft { op, inputs: vec![sign], exponent: 0 }));
-        }
-        if exponent > MAX_SHIFT as i32 {
-            a = self.coarser(node, a, exponent - MAX_SHIFT as i32)?;
-            exponent = MAX_SHIFT as i32;
-        }
-        let op = match u32::try_from(exponent) {
-            Ok(0) => {
-                let sources = (0..self.graph.tensor(node.output).len()).map(|i| Source::Element(0, i as u32)).collect();
-                IntOp::View { sources }
-            }
-            Ok(shift) => {
-                let rescale = Rescale { shift, kind: RescaleKind::Signed };
-                IntOp::Affine { scale: vec![1], offset: vec![-(1i64 << (shift - 1))], rescale }
-            }
-            Err(_) => {
-                let scale = vec![1i64 << exponent.unsigned_abs().min(EXACT_BITS)];
-                IntOp::Affine { scale, offset: vec![0], rescale: Rescale::EXACT }
-            }
-        };
-        Ok(self.push(node, None, Draft { op, inputs: vec![a], exponent: 0 }))
-    }
-
-    fn indicator(&mut self, node: &FloatNode, condition: Condition, a: TensorId) -> Result<TensorId, GraphError> {
-        let wide = self.range(a).max_abs() >= 1 << VALUE_BITS;
-        if condition == Condition::Zero && wide {
-            // Zero is what has either sign.
-            let op = IntOp::Affine { scale: vec![-1], offset: vec![0], rescale: Rescale::EXACT };
-            let exponent = self.exponent(a);
-            let negative = self.push(node, Some("negative"), Draft { op, inputs: vec![a], exponent });
-            let least = self.test(node, Some("sign"), Condition::NonNegative, a)?;
-            let most = self.test(node, Some("sign"), Condition::NonNegative, negative)?;
-            let op = IntOp::Mul { c: 1, rescale: Rescale::EXACT };
-            return Ok(self.push(node, None, Draft { op, inputs: vec![least, most], exponent: 0 }));
-        }
-        self.test(node, None, condition, a)
-    }
-
-    /// Whether nothing but conditions reads a node.
-    fn is_compared(&self, node: &FloatNode) -> bool {
-        let mut readers = self.graph.nodes.iter().filter(|n| n.inputs.contains(&node.output)).peekable();
-        readers.peek().is_some()
-            && node.activation == Activation::None
-            && !self.graph.outputs.contains(&node.output)
-            && readers.all(|n| matches!(n.op, FloatOp::Indicator { .. }))
-    }
-
-    /// `sign * a + offset` for conditions alone. A threshold beyond every value of `a` decides as one just beyond does,
-    /// which keeps the difference within 32 bits where `a` has 31; and of more than 16 bits the lower ones say
-    /// nothing of the sign.
-    fn difference(&mut self, node: &FloatNode, sign: f64, offset: &[f64], a: TensorId) -> Result<TensorId, GraphError> {
-        let (exponent, range) = (self.exponent(a), self.range(a));
-        let zero = |n: &FloatNode| matches!(n.op, FloatOp::Indicator { condition: Condition::Zero });
-        let equal = self.graph.nodes.iter().any(|n| n.inputs.contains(&node.output) && zero(n));
-        let (lo, hi) = if sign > 0.0 { (-range.hi, -range.lo) } else { (range.lo, range.hi) };
-        let (least, most) = (lo - 1, if equal { hi + 1 } else { hi });
-        let limited = |v: &f64| ScaleExp(exponent).quantise(*v).clamp(least as f64, most as f64) as i64;
-        let mut offset: Vec<i64> = offset.iter().map(limited).collect();
-        let scale = vec![sign as i64];
-        let op = IntOp::Affine { scale: scale.clone(), offset: offset.clone(), rescale: Rescale::EXACT };
-        let difference = op.range(&[range], &[]).output;
-        let wide = difference.max_abs() >= 1 << VALUE_BITS;
-        if equal || !wide || !difference.within(Interval::signed(VALUE_BITS + MAX_SHIFT)) {
-            return Ok(self.push(node, None, Draft { op, inputs: vec![a], exponent }));
-        }
-        offset.iter_mut().for_each(|v| *v -= 1i64 << (MAX_SHIFT - 1));
-        let rescale = Rescale { shift: MAX_SHIFT, kind: RescaleKind::Signed };
-        let op = IntOp::Affine { scale, offset, rescale };
-        Ok(self.push(node, Some("high"), Draft { op, inputs: vec![a], exponent: exponent - MAX_SHIFT as i32 }))
-    }
-
-    /// A condition of a value of at most 32 bits: what is dropped below keeps the sign.
-    fn test(
-        &mut self,
-        node: &FloatNode,
-        role: Option<&str>,
-        condition: Condition,
-        mut a: TensorId,
-    ) -> Result<TensorId, GraphError> {
-        if self.range(a).max_abs() >= 1 << VALUE_BITS {
-            let bound = Interval::signed(VALUE_BITS + MAX_SHIFT);
-            if !self.range(a).within(bound) {
-                // Of more than 32 bits interval analysis knows; the calibrated values may have fewer.
-                a = self.narrow(node, 0, a, Narrow::Signed)?;
-            } else {
-                let rescale = Rescale { shift: MAX_SHIFT, kind: RescaleKind::Signed };
-                let op = IntOp::Affine { scale: vec![1], offset: vec![-(1i64 << (MAX_SHIFT - 1))], rescale };
-                let exponent = self.exponent(a) - MAX_SHIFT as i32;
-                a = self.push(node, Some("high"), Draft { op, inputs: vec![a], exponent });
-            }
-        }
-        Ok(self.push(node, role, Draft { op: IntOp::Indicator { condition }, inputs: vec![a], exponent: 0 }))
     }
 }
 
