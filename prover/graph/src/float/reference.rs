@@ -48,6 +48,12 @@ impl Reference {
         Self { model: Arc::clone(model), folder, prepared: Arc::default() }
     }
 
+    /// Of a model that tract is not to see, for this reason.
+    pub(crate) fn absent(model: &Arc<ModelProto>, reason: &str) -> Self {
+        let prepared = Arc::new(OnceLock::from(Err(reason.to_owned())));
+        Self { prepared, ..Self::new(model, None) }
+    }
+
     /// The model as tract runs it, or why it does not.
     pub(crate) fn tract(&self) -> Result<&Tract, &str> {
         let prepared = self.prepared.get_or_init(|| caught(|| prepare(&self.model, self.folder.as_deref())));

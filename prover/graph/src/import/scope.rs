@@ -46,11 +46,12 @@ pub(super) struct Lowerer<'m> {
     folder: Option<&'m Path>,
     depth: usize,
     iterations: usize,
+    empty_operand: bool,
 }
 
 impl<'m> Lowerer<'m> {
     pub(super) fn new(functions: &'m [FunctionProto], folder: Option<&'m Path>, limits: Limits) -> Self {
-        Self { builder: Builder::new(limits), functions, folder, depth: 0, iterations: 0 }
+        Self { builder: Builder::new(limits), functions, folder, depth: 0, iterations: 0, empty_operand: false }
     }
 
     /// An input of the model.
@@ -67,6 +68,11 @@ impl<'m> Lowerer<'m> {
             return Ok(bit);
         }
         Ok(value)
+    }
+
+    /// Whether arithmetic met an operand without elements.
+    pub(super) fn computes_with_nothing(&self) -> bool {
+        self.empty_operand
     }
 
     pub(super) fn finish(self, name: String, outputs: &[Value], reference: Reference) -> FloatGraph {
@@ -117,6 +123,8 @@ impl<'m> Lowerer<'m> {
                 (_, value) => value.cloned(),
             })
             .collect::<Vec<_>>();
+        self.empty_operand |= matches!(proto.op_type.as_str(), "Add" | "Sub" | "Mul" | "Div" | "Pow")
+            && inputs.iter().flatten().any(|value| value.len() == 0);
         let outputs = self.outputs(node, &inputs, scope).map_err(|error| match error {
             GraphError::NeedsConstant { node, operator, role, value, .. } => {
                 let from = scope.values.get(&*value).map(|v| self.builder.origins(v)).unwrap_or_default();

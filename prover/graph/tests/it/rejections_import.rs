@@ -312,6 +312,19 @@ fn a_negative_step_over_nothing_is_no_overflow() {
     compile(&model).unwrap();
 }
 
+#[test]
+fn powers_of_nothing_do_not_end_the_process() {
+    let model = Onnx::new()
+        .input("x", &[1, 1])
+        .weight("e", &[0], &[])
+        .node("Pow", &["x", "e"], "unread", &[])
+        .node("Relu", &["x"], "y", &[])
+        .output("y");
+    let float = import(&model.bytes()).unwrap();
+    assert!(float.without_reference().is_some_and(|reason| reason.contains("no elements")));
+    assert_eq!(float.run(&Sample { inputs: vec![vec![2.0]] }).unwrap(), [[2.0]]);
+}
+
 fn spec(shape: &[usize]) -> Vec<InputSpec> {
     vec![InputSpec { name: "x".to_owned(), shape: shape.to_vec(), element: Element::Real }]
 }
