@@ -31,7 +31,7 @@ const COMPUTED: u64 = 24;
 const WEIGHT: u64 = 32;
 
 /// Bytes of two coefficients, or of the source of an element, in the same graphs.
-const COEFFICIENT: u64 = 64;
+const COEFFICIENT: u64 = 96;
 
 /// What is spent of the limits.
 #[derive(Debug, Clone, Copy, Default)]
@@ -64,6 +64,12 @@ impl Cost {
         let len = value.len() as u64;
         let each = if value.known().is_some() { KNOWN } else { COMPUTED };
         Self { memory: len.saturating_mul(each), steps: len, operations: 0 }
+    }
+
+    /// A value that becomes a tensor of its own: a list of the sources of its elements.
+    pub(crate) fn view(value: &Value) -> Self {
+        let len = value.len() as u64;
+        Self { memory: len.saturating_mul(COMPUTED + COEFFICIENT), steps: len, operations: 1 }
     }
 
     /// An operation whose result has `len` elements.

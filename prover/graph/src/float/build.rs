@@ -217,6 +217,9 @@ impl Builder {
             return Ok(Value::constant(out, shape, element).with_data_type(data_type));
         }
         self.spend(cost)?;
+        for constant in inputs.iter().filter(|v| v.known().is_some()) {
+            self.spend(Cost::view(constant))?;
+        }
         let ids = inputs.iter().map(|v| self.place(v)).collect();
         let output = self.tensor(format!("{}/{}", self.scope, self.tensors.len()), shape.clone(), element);
         self.nodes.push(FloatNode { name: self.scope.clone(), op, activation: Activation::None, inputs: ids, output });

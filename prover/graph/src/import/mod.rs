@@ -196,5 +196,5 @@ fn lower(model: &OnnxModel, limits: Limits) -> Result<FloatGraph, GraphError> {
     } else {
         Reference::new(&model.proto, folder)
     };
-    Ok(lowerer.finish(model.name.clone(), &outputs, reference))
+    lowerer.finish(model.name.clone(), &outputs, reference)
 }

@@ -75,8 +75,17 @@ impl<'m> Lowerer<'m> {
         self.empty_operand
     }
 
-    pub(super) fn finish(self, name: String, outputs: &[Value], reference: Reference) -> FloatGraph {
-        self.builder.finish(name, outputs, reference)
+    pub(super) fn finish(
+        mut self,
+        name: String,
+        outputs: &[Value],
+        reference: Reference,
+    ) -> Result<FloatGraph, GraphError> {
+        for output in outputs {
+            self.builder.enter(&output.name, "output");
+            self.builder.spend(Cost::view(output))?;
+        }
+        Ok(self.builder.finish(name, outputs, reference))
     }
 
     /// Lowers a graph whose inputs the scope has; its outputs in order.

@@ -266,6 +266,20 @@ fn limits_of_ones_own_hold() {
 }
 
 #[test]
+fn what_becomes_a_tensor_of_its_own_counts() {
+    // An output that is another shape of the input, and a constant that a node reads beside the input.
+    let shape = [1, 1 << 10];
+    let reshaped = one(&shape, "Flatten", &["x"], &[]);
+    let joined = one(&shape, "Concat", &["x", "w"], &[Attribute::Int("axis", 0)]).weight("w", &shape, &[0.5; 1 << 10]);
+    for model in [reshaped, joined] {
+        let model = OnnxModel::read(&model.bytes(), "model.onnx", &ImportOptions::default()).unwrap();
+        let within = |memory: u64| model.lower_within(Limits { memory, ..Limits::default() });
+        assert_eq!(within(1 << 16).unwrap_err().code(), "over_limit");
+        within(1 << 20).unwrap();
+    }
+}
+
+#[test]
 fn a_loop_that_collects_large_constants_ends_at_the_limit() {
     let size = TensorProto {
         name: "size".to_owned(),
