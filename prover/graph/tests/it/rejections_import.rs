@@ -155,8 +155,8 @@ fn sizes() -> Vec<(&'static str, Onnx, &'static str)> {
         ("an input of an absurd dimension beside none", one(&[2, 0, i64::MAX], "Relu", &["x"], &[]), "--input-shape"),
         ("an input of a negative dimension", one(&[1, i64::MIN], "Relu", &["x"], &[]), "--input-shape"),
         ("an input of a hundred axes", one(&[1; 100], "Relu", &["x"], &[]), "100 axes"),
-        ("an expansion to 2^62", reshaped("Expand", &[1 << 62, 3]), "shape"),
-        ("a tiling to 2^62", reshaped("Tile", &[1 << 31, 1 << 31]), "repeats"),
+        ("an expansion to 2^62", reshaped("Expand", &[1 << 62, 3]), "sizes"),
+        ("a tiling to 2^62", reshaped("Tile", &[1 << 31, 1 << 31]), "sizes"),
         ("a reshape to 2^62", reshaped("Reshape", &[1 << 62, 1 << 62]), "shape"),
         ("a reshape to less than nothing", reshaped("Reshape", &[i64::MIN, 3]), "shape"),
         ("a hundred new axes", reshaped("Unsqueeze", &axes), "100 axes"),
@@ -206,13 +206,16 @@ fn repetitions() -> Vec<(&'static str, Onnx, &'static str)> {
 #[test]
 fn bad_models_are_refused_at_once_with_a_sentence() {
     let tables = [weights(), structure(), sizes(), repetitions()];
+    let mut findings = Vec::new();
     for (what, model, part) in tables.into_iter().flatten() {
         let start = Instant::now();
-        let message = compile(&model).expect_err(what).to_string();
-        assert!(message.contains(part), "{what}: {message}");
-        assert!(message.len() < 1000, "{what}: a message of {} characters", message.len());
-        assert!(start.elapsed() < Duration::from_secs(5), "{what} takes {:?}", start.elapsed());
+        let message = compile(&model).map_or_else(|error| error.to_string(), |()| "accepted".to_owned());
+        let time = start.elapsed();
+        if !message.contains(part) || message.len() > 1000 || time > Duration::from_secs(5) {
+            findings.push(format!("{what}, after {time:?}: {message}"));
+        }
     }
+    assert!(findings.is_empty(), "{}", findings.join("\n"));
 }
 
 /// A model of functions, each of which is one node long, or two.
