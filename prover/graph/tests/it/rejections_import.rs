@@ -162,7 +162,7 @@ fn sizes() -> Vec<(&'static str, Onnx, &'static str)> {
         ("a hundred new axes", reshaped("Unsqueeze", &axes), "100 axes"),
         ("a constant of 2^62 elements", constant(&[1 << 31, 1 << 31]), "more than"),
         ("a range of 2^62 elements", range, "range"),
-        ("padding of 2^40 elements", reshaped("Pad", &[1 << 20; 4]), "pads"),
+        ("padding of 2^40 elements", reshaped("Pad", &[1 << 20; 4]), "more than"),
         ("a pool over its padding", pool(65_535, 65_000), "more than"),
         ("a convolution of padding", conv(&[1, 1, 4, 4]), "more than"),
         ("a convolution of a million images", conv(&[1 << 20, 1, 1, 1]), "more than"),
