@@ -130,11 +130,16 @@ impl Campaign {
                     Err(RecvTimeoutError::Disconnected) => break Some("aborts"),
                 }
             };
-            let said = child.end();
-            let Some(class) = class else { break };
+            let Some(class) = class else {
+                child.end()?;
+                break;
+            };
+            let (well, said) = if class == "aborts" { child.ended()? } else { child.end()? };
             // A child that dies before its first mutant is no finding about mutants.
             let index = current.ok_or_else(|| eyre!("a child ended before it began: {said}"))?;
-            failures.push(Failure { index, class: class.to_owned(), message: said });
+            if !well {
+                failures.push(Failure { index, class: class.to_owned(), message: said });
+            }
             next = index + self.jobs;
         }
         Ok((classes, failures))
@@ -189,13 +194,18 @@ impl Limited {
         Ok(Self { process, lines, errors })
     }
 
-    /// Ends it, and tells what it said about its end.
-    fn end(mut self) -> String {
+    /// Ends it, and tells how it ended.
+    fn end(mut self) -> Result<(bool, String)> {
         // It may have ended already.
         let _ = self.process.kill();
-        let status = self.process.wait().map(|s| s.to_string()).unwrap_or_default();
+        self.ended()
+    }
+
+    /// Waits for its end: whether it was a good one, and what it said about it.
+    fn ended(mut self) -> Result<(bool, String)> {
+        let status = self.process.wait()?;
         let said = self.errors.join().unwrap_or_default();
-        format!("{status} {said}")
+        Ok((status.success(), format!("{status} {said}")))
     }
 }
 
@@ -210,7 +220,7 @@ pub(super) fn class_of(file: &Path) -> Result<String> {
     if verdict.is_empty() {
         return Ok(if child.process.wait()?.success() { String::new() } else { "aborts".to_owned() });
     }
-    let _ = child.end();
+    child.end()?;
     let class = verdict.split_once(": ").map_or("", |(class, _)| class);
     Ok(class.to_owned())
 }

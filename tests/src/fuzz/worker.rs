@@ -13,7 +13,10 @@ pub(super) const GOOD: &str = "good";
 /// After one that did not.
 pub(super) const BAD: &str = "bad";
 
-/// Runs mutants `first`, `first + step`, … under a seed until nobody reads what it says.
+/// Mutants that a child runs: what earlier ones leave behind in memory is no finding about later ones.
+const MANY: u64 = 20_000;
+
+/// Runs mutants `first`, `first + step`, … under a seed, until nobody reads what it says or they have been many.
 ///
 /// # Errors
 /// Where there are no good files to change, or standard output is closed.
@@ -27,13 +30,12 @@ pub fn work(seed: u64, first: u64, step: u64) -> Result<()> {
 
 fn all(corpus: &Corpus, seed: u64, first: u64, step: u64) -> Result<()> {
     let mut out = io::stdout().lock();
-    let mut index = first;
-    loop {
+    for index in (0..MANY).map(|n| first + n * step) {
         writeln!(out, "{BEGINS} {index}").and_then(|()| out.flush()).wrap_err("nobody listens")?;
         let verdict = run::verdict(&proto::mutant(corpus, seed, index));
         let word = if verdict.good { GOOD } else { BAD };
         let message = verdict.message.replace(['\n', '\r'], " ");
         writeln!(out, "{word} {} {message}", verdict.class)?;
-        index += step;
     }
+    Ok(())
 }

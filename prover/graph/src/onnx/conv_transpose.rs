@@ -54,6 +54,11 @@ impl Axis {
         (0..self.stride.min(self.output)).map(|first| self.phase(first)).collect()
     }
 
+    /// The phases that read a tap.
+    fn read_phases(&self) -> Vec<Phase> {
+        self.phases().into_iter().filter(|phase| !phase.taps.is_empty()).collect()
+    }
+
     fn phase(&self, first: usize) -> Phase {
         let phase = (first + self.before) % self.stride;
         let mut taps: Vec<usize> = (0..self.kernel).filter(|t| t * self.dilation % self.stride == phase).collect();
@@ -258,13 +263,17 @@ fn gathered(b: &mut Builder, (x, w): (&Value, &Value), shapes: &Shapes, axes: &[
     let kernel: usize = axes.iter().map(|axis| axis.kernel).product();
     let input: Vec<usize> = axes.iter().map(|axis| axis.input).collect();
     let area: usize = axes.iter().map(|axis| axis.output).product();
+    // Each phase of an axis looks at every tap, and each combination of them becomes a product.
+    b.spend(Cost::steps(axes.iter().map(|axis| axis.output.saturating_mul(axis.kernel)).sum()))?;
+    let along: Vec<Vec<Phase>> = axes.iter().map(Axis::read_phases).collect();
+    b.check(Cost::operations(along.iter().fold(1, |n, phases| n.saturating_mul(phases.len()))))?;
     let mut parts = Vec::new();
     let mut sources = vec![FloatSource::Constant(0.0); output.iter().product()];
-    for phases in combinations(axes) {
-        let reads: Vec<Reads> = phases.iter().zip(axes).map(|(phase, axis)| axis.reads(phase)).collect();
+    for phases in combinations(&along) {
         let mut sizes: Vec<usize> = phases.iter().map(|phase| phase.outputs).collect();
         sizes.extend(phases.iter().map(|phase| phase.taps.len()));
         b.check_size(&sizes)?;
+        let reads: Vec<Reads> = phases.iter().zip(axes).map(|(phase, axis)| axis.reads(phase)).collect();
         let taps = every(&phases, axes, |phase| phase.taps.clone(), |axis| axis.kernel);
         let elements = every(&phases, axes, |phase| phase.elements.clone(), |axis| axis.output);
         let reads = joined(&reads, &input);
@@ -292,10 +301,9 @@ fn gathered(b: &mut Builder, (x, w): (&Value, &Value), shapes: &Shapes, axes: &[
     b.assemble(&parts, sources, output.clone())
 }
 
-/// One phase of each axis, in every combination; phases that read no tap are left out.
-fn combinations(axes: &[Axis]) -> Vec<Vec<Phase>> {
-    axes.iter().fold(vec![Vec::new()], |combined, axis| {
-        let phases: Vec<Phase> = axis.phases().into_iter().filter(|phase| !phase.taps.is_empty()).collect();
+/// One phase of each axis, in every combination.
+fn combinations(along: &[Vec<Phase>]) -> Vec<Vec<Phase>> {
+    along.iter().fold(vec![Vec::new()], |combined, phases| {
         combined
             .iter()
             .flat_map(|before: &Vec<Phase>| {

@@ -143,6 +143,11 @@ fn sizes() -> Vec<(&'static str, Onnx, &'static str)> {
         let model = Onnx::new().input("x", &[1]).ints("a", &[0]).ints("b", &[1 << 62]).ints("d", &[1]);
         model.node("Range", &["a", "b", "d"], "r", &[]).node("Add", &["x", "r"], "y", &[]).output("y")
     };
+    let transposed = Onnx::new()
+        .input("x", &[1, 1, 3, 3])
+        .input("w", &[1, 1, 2, 65_535])
+        .node("ConvTranspose", &["x", "w"], "y", &[])
+        .output("y");
     let axes: Vec<i64> = (0..100).collect();
     let product = Onnx::new()
         .input("a", &[1 << 20, 1, 4])
@@ -165,6 +170,7 @@ fn sizes() -> Vec<(&'static str, Onnx, &'static str)> {
         ("padding of 2^40 elements", reshaped("Pad", &[1 << 20; 4]), "more than"),
         ("a pool over its padding", pool(65_535, 65_000), "more than"),
         ("a convolution of padding", conv(&[1, 1, 4, 4]), "more than"),
+        ("a transposed convolution with a long kernel", transposed, "more than"),
         ("a convolution of a million images", conv(&[1 << 20, 1, 1, 1]), "more than"),
         ("a million matrix products", product, "operations"),
     ]
