@@ -3,7 +3,7 @@
 use super::{Lowering, Node, matmul};
 use crate::{
     GraphError,
-    float::{Builder, Value, indices},
+    float::{Builder, Cost, Value, indices},
 };
 
 /// Largest matrix whose determinant is taken.
@@ -217,6 +217,7 @@ fn contracted(
     let (batches, rows, columns) = (count(&batch), count(&rows), count(&columns));
     let x = x.reshaped(vec![batches, rows, inner]);
     let y = y.reshaped(vec![batches, inner, columns]);
+    b.check(Cost::operations(batches))?;
     let mut parts = Vec::with_capacity(batches);
     for n in 0..batches {
         let (x, y) = (b.pick(&x, 0, n)?, b.pick(&y, 0, n)?);
@@ -249,6 +250,7 @@ fn det(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec
     for row in 1..order {
         let larger: Vec<u32> = (0..1u32 << order).filter(|set| set.count_ones() as usize == row + 1).collect();
         let terms = larger.len() * (row + 1);
+        b.check_size(&[count, terms])?;
         let mut entries = Vec::with_capacity(count * terms);
         let mut cofactors = Vec::with_capacity(count * terms);
         let mut signs = Vec::with_capacity(count * terms);

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     GraphError,
-    float::{Builder, Element, FloatSource, Layer, Value, indices},
+    float::{Builder, Cost, Element, FloatSource, Layer, Value, indices},
     int::LinearShape,
 };
 
@@ -51,6 +51,7 @@ fn grid_sample(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Re
     let mut shape = vec![x.shape[0], x.shape[1]];
     shape.extend(&grid.shape[1..=axes]);
     b.check_size(&shape)?;
+    b.check(Cost::operations(x.shape[0]))?;
     let mut parts = Vec::with_capacity(x.shape[0]);
     for n in 0..x.shape[0] {
         let image = b.pick(x, 0, n)?;
@@ -145,6 +146,7 @@ fn deform_conv(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Re
     let bias = bias(node, inputs, 3, outputs)?;
     let shared = channels / offsets;
     b.check_size(&[batch, channels, taps, positions])?;
+    b.check(Cost::operations(batch * offsets))?;
     let mut parts = Vec::with_capacity(batch * offsets);
     for (n, g) in (0..batch * offsets).map(|i| (i / offsets, i % offsets)) {
         let area: usize = window.input.iter().product();

@@ -8,7 +8,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use super::{Lowering, Node, along::pick_along, shape::whole};
 use crate::{
     GraphError,
-    float::{Builder, Element, FloatOp, Layer, Value, indices},
+    float::{Builder, Cost, Element, FloatOp, Layer, Value, indices},
     int::LinearShape,
 };
 
@@ -174,6 +174,7 @@ fn gather_nd(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Resu
     if cells * width == 0 {
         return Err(mismatch());
     }
+    b.check(Cost::operations(batches))?;
     let mut parts = Vec::with_capacity(batches);
     for batch in 0..batches {
         let tuples: Vec<usize> = (batch * rows * depth..(batch + 1) * rows * depth).collect();

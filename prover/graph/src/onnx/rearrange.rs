@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     GraphError,
-    float::{Builder, FloatSource, Value, indices},
+    float::{Builder, Cost, FloatSource, Value, indices},
 };
 
 pub(super) fn find(operator: &str) -> Option<Lowering> {
@@ -269,6 +269,7 @@ fn col2im(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<
         )));
     }
     let channels = depth / area;
+    b.spend(Cost::steps(area.saturating_mul(steps)))?;
     let pixels = columns.pixels();
     let most = pixels.iter().map(Vec::len).max().unwrap_or(0).max(1);
     b.check_size(&[n, channels, pixels.len(), most])?;

@@ -3,7 +3,7 @@
 use super::{Lowering, Node, activation::bounded, matmul::product};
 use crate::{
     GraphError,
-    float::{Builder, Element, FloatSource, Function, Value},
+    float::{Builder, Cost, Element, FloatSource, Function, Value},
     int::Condition,
 };
 
@@ -280,6 +280,7 @@ impl Cell<'_> {
         (reversed, running): (bool, Option<&[Value]>),
     ) -> Result<Run, GraphError> {
         let time = x.shape[0];
+        b.check(Cost::operations(time))?;
         let mut steps = Vec::with_capacity(time);
         for step in 0..time {
             let at = if reversed { time - 1 - step } else { step };

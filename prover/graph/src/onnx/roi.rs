@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     GraphError,
-    float::{Builder, Element, FloatSource, Value},
+    float::{Builder, Cost, Element, FloatSource, Value},
     int::Condition,
 };
 
@@ -112,6 +112,7 @@ fn roi_align(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Resu
             matmul::matrices(b, &bits, &x.reshaped(vec![*images, channels * area]))?
         }
     };
+    b.check(Cost::operations(*count))?;
     let mut parts = Vec::with_capacity(*count);
     for n in 0..*count {
         let image = b.pick(&picked.reshaped(vec![*count, channels * height, *width]), 0, n)?;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     GraphError,
-    float::{Builder, Element, FloatSource, Value, indices},
+    float::{Builder, Cost, Element, FloatSource, Value, indices},
     int::Condition,
 };
 
@@ -314,6 +314,9 @@ impl Windows {
                 "unpool to fewer than 32768 positions a channel",
             ));
         }
+        // Each element looks over its window.
+        b.spend(Cost::steps(self.kernel.iter().fold(x.len(), |n, k| n.saturating_mul(*k))))?;
+        b.check_size(&self.shape)?;
         let (len, total) = (x.len(), self.shape.iter().product::<usize>());
         // Indices in their own channel, one more so that what lies before it is zero.
         let offset = (0..len).map(|e| -((e / outputs.max(1) * plane) as f64)).collect();

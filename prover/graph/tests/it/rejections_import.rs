@@ -123,7 +123,7 @@ fn graph() -> GraphProto {
     GraphProto::default()
 }
 
-/// Sizes that a few bytes can ask for.
+/// Sizes that a few bytes can ask for, and what would be laid out for them before an output is.
 fn sizes() -> Vec<(&'static str, Onnx, &'static str)> {
     let ints = |name: &'static str, values: &[i64], model: Onnx| model.ints(name, values);
     let reshaped = |op: &str, values: &[i64]| ints("s", values, one(&[1, 3], op, &["x", "s"], &[]));
@@ -148,6 +148,14 @@ fn sizes() -> Vec<(&'static str, Onnx, &'static str)> {
         .input("w", &[1, 1, 2, 65_535])
         .node("ConvTranspose", &["x", "w"], "y", &[])
         .output("y");
+    let batches = Onnx::new().input("a", &[1 << 20, 1, 4]).input("b", &[1 << 20, 4, 1]);
+    let equation = [Attribute::Text("equation", "nij,njk->nik")];
+    let einsum = batches.node("Einsum", &["a", "b"], "y", &equation).output("y");
+    let steps = one(&[1 << 20, 1, 1], "RNN", &["x", "w", "r"], &[Attribute::Int("hidden_size", 1)]);
+    let steps = steps.weight("w", &[1, 1, 1], &[0.5]).weight("r", &[1, 1, 1], &[0.5]);
+    let long = [Attribute::Ints("kernel_shape", &[1 << 23; 2]), Attribute::Ints("pads", &[(1 << 22) - 2; 4])];
+    let unpool = Onnx::new().input("x", &[1, 1, 2, 2]).typed_input("i", &[1, 1, 2, 2], DataType::Int64);
+    let unpool = unpool.node("MaxUnpool", &["x", "i"], "y", &long).output("y");
     let axes: Vec<i64> = (0..100).collect();
     let product = Onnx::new()
         .input("a", &[1 << 20, 1, 4])
@@ -171,6 +179,9 @@ fn sizes() -> Vec<(&'static str, Onnx, &'static str)> {
         ("a pool over its padding", pool(65_535, 65_000), "more than"),
         ("a convolution of padding", conv(&[1, 1, 4, 4]), "more than"),
         ("a transposed convolution with a long kernel", transposed, "more than"),
+        ("a million products of an einsum", einsum, "operations"),
+        ("a million steps of a recurrence", steps, "operations"),
+        ("a window over all that there is", unpool, "more than"),
         ("a convolution of a million images", conv(&[1 << 20, 1, 1, 1]), "more than"),
         ("a million matrix products", product, "operations"),
     ]
