@@ -6,7 +6,7 @@ use std::{
 };
 
 use tract_onnx::{
-    pb::ModelProto,
+    pb::{ModelProto, NodeProto},
     prelude::{DatumType, IntoRunnable, IntoTValue, TVec, Tensor, TractResult, TypedRunnableModel},
     tract_hir::infer::InferenceModelExt,
 };
@@ -44,14 +44,16 @@ impl fmt::Debug for Tract {
 impl Reference {
     /// Of a model whose input shapes are all known, and which was lowered: tract has no limits of its own.
     pub(crate) fn new(model: &Arc<ModelProto>, folder: Option<&Path>) -> Self {
+        if let Some(reason) = misread(model) {
+            return Self::absent(model, reason);
+        }
         let folder = folder.map(Path::to_owned);
         Self { model: Arc::clone(model), folder, prepared: Arc::default() }
     }
 
     /// Of a model that tract is not to see, for this reason.
-    pub(crate) fn absent(model: &Arc<ModelProto>, reason: &str) -> Self {
-        let prepared = Arc::new(OnceLock::from(Err(reason.to_owned())));
-        Self { prepared, ..Self::new(model, None) }
+    pub(crate) fn absent(model: &Arc<ModelProto>, reason: String) -> Self {
+        Self { model: Arc::clone(model), folder: None, prepared: Arc::new(OnceLock::from(Err(reason))) }
     }
 
     /// The model as tract runs it, or why it does not.
@@ -86,6 +88,18 @@ impl Tract {
             })
             .collect()
     }
+}
+
+/// What tract would run as something else: of recurrent layers it does not read these attributes.
+fn misread(model: &ModelProto) -> Option<String> {
+    let attributes = ["activations", "activation_alpha", "activation_beta", "clip", "input_forget"];
+    let recurrent = |n: &&NodeProto| matches!(n.op_type.as_str(), "RNN" | "GRU" | "LSTM");
+    let node = model.graph.as_ref()?.node.iter().filter(recurrent).find(|n| {
+        n.attribute.iter().any(|a| {
+            attributes.contains(&a.name.as_str()) || a.name == "direction" && a.s.eq_ignore_ascii_case(b"reverse")
+        })
+    })?;
+    Some(format!("tract does not read the form of {} that node `{}` has", node.op_type, node.name))
 }
 
 /// Tract panics on some graphs that it does not know.

@@ -192,7 +192,7 @@ fn lower(model: &OnnxModel, limits: Limits) -> Result<FloatGraph, GraphError> {
     }
     let reference = if lowerer.computes_with_nothing() {
         // Tract 0.23 reads the first element of such an operand, and the process ends there.
-        Reference::absent(&model.proto, "it computes with a tensor that has no elements")
+        Reference::absent(&model.proto, "it computes with a tensor that has no elements".to_owned())
     } else {
         Reference::new(&model.proto, folder)
     };

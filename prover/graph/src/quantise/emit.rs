@@ -656,17 +656,31 @@ impl Emitter<'_> {
         Ok(self.whole(node, rounded))
     }
 
-    /// Two integer operands; where their product could be too wide, as values of 16 bits.
+    /// Two integer operands; where their product could be too wide, those that fit as values of 16 bits. None loses
+    /// bits: an operand on a coarser scale would be another integer.
     fn multiplicands(
         &mut self,
         node: &FloatNode,
         inputs: [TensorId; 2],
         product: impl Fn([Interval; 2]) -> Interval,
     ) -> Result<Vec<TensorId>, GraphError> {
-        if product(inputs.map(|id| self.range(id))).signed_bits() <= PRODUCT_BITS {
+        let fits = |e: &Self, ids: [TensorId; 2]| product(ids.map(|id| e.range(id))).signed_bits() <= PRODUCT_BITS;
+        if fits(self, inputs) {
             return Ok(inputs.to_vec());
         }
-        inputs.iter().enumerate().map(|(i, id)| self.narrow(node, i, *id, Narrow::Signed)).collect()
+        let mut narrowed = inputs;
+        for i in 0..2 {
+            if self.ranges.tensor(node.inputs[i]).max_abs() < f64::from(VALUE_BITS - 1).exp2() {
+                let same = inputs[0] == inputs[1];
+                narrowed[i] = if i == 1 && same { narrowed[0] } else { self.coarser(node, inputs[i], 0)? };
+            }
+        }
+        if !fits(self, narrowed) {
+            let reason =
+                "its integers are too large to be multiplied exactly; keep one operand below 32768, or use floats";
+            return Err(self.refused(node, reason));
+        }
+        Ok(narrowed.to_vec())
     }
 
     /// A quotient. Numerator and denominator are scaled so that its shift is no negative one.
