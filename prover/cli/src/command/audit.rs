@@ -139,7 +139,7 @@ impl Audit {
             )
         })?;
         let options = QuantiseOptions { headroom: self.headroom, ..QuantiseOptions::default() };
-        let quantised = model.quantise(&calibration, &options)?;
+        let quantised = model.quantise(&calibration, &options, None)?;
         Ok((quantised.float, quantised.graph, quantised.inputs))
     }
 

@@ -8,6 +8,7 @@ use vouch_circuit::{ModelCircuit, instance_values};
 use vouch_graph::{
     exec::{execute, quantise_inputs},
     int::IntGraph,
+    quantise::Target,
     report::report as accuracy,
 };
 
@@ -32,7 +33,7 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) fn execute(self) -> Result<Report, Failure> {
-        let compiled = self.source.compile()?;
+        let compiled = self.source.compile(&Target::default())?;
         let sample = read_sample(&compiled.graph, &compiled.inputs, &self.input, self.sample)?;
         let inputs = quantise_inputs(&compiled.graph, &sample)?;
         let trace = execute(&compiled.graph, &inputs)?;

@@ -12,7 +12,7 @@ use vouch_graph::{
     float::FloatGraph,
     import::{ImportOptions, OnnxModel},
     int::{IntGraph, Visibility},
-    quantise::{QuantiseOptions, quantise},
+    quantise::{INPUT_BITS, QuantiseOptions, Target, quantise_measured, quantise_within},
     report::{Report as Accuracy, report as accuracy},
 };
 use vouch_proof::LogRows;
@@ -74,6 +74,10 @@ pub(crate) struct Source {
     /// How far values may leave their calibrated range, as a factor of at least 1.
     #[arg(long, default_value_t = QuantiseOptions::default().headroom)]
     headroom: f64,
+    /// Bits of real inputs, 8 to 16, or `auto` for the fewest at which the calibration data keeps to --max-error and
+    /// --min-agreement. Fewer bits of public inputs cost less gas; inside the circuit they cost the same.
+    #[arg(long, default_value = "16", value_parser = parse_input_bits, value_name = "N|auto")]
+    input_bits: InputBits,
     /// What the circuit is to be best at.
     #[arg(long, value_enum, default_value_t = Goal::Prover)]
     objective: Goal,
@@ -94,8 +98,16 @@ pub(crate) struct Source {
     explain: bool,
 }
 
-/// Stands for the inputs that have to be fixed.
+/// Stands for the inputs that have to be fixed, or for the bits that inputs need.
 const AUTO: &str = "auto";
+
+/// Bits of real inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InputBits {
+    Number(u32),
+    /// As few as a target allows.
+    Auto,
+}
 
 /// What a circuit is to be best at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -178,12 +190,20 @@ impl ModelFile<'_> {
         Ok(OnnxModel::open(self.path, &options)?.lower()?)
     }
 
-    /// Quantises the model.
-    pub(crate) fn quantise(&self, calibration: &Path, options: &QuantiseOptions) -> Result<Quantised, Failure> {
+    /// Quantises the model, with the narrowest inputs that keep to a target if there is one.
+    pub(crate) fn quantise(
+        &self,
+        calibration: &Path,
+        options: &QuantiseOptions,
+        narrowest: Option<&Target>,
+    ) -> Result<Quantised, Failure> {
         let (float, inputs) = self.lower(calibration)?;
         let samples = data::read_file_of(calibration, &float.input_specs(), &inputs.names)?;
         let ranges = calibrate(&float, &samples)?;
-        let graph = quantise(&float, &ranges, options)?;
+        let graph = match narrowest {
+            Some(target) => quantise_within(&float, &ranges, options, (&samples, target))?,
+            None => quantise_measured(&float, &ranges, options, &samples)?,
+        };
         Ok(Quantised { float, graph, samples, inputs })
     }
 }
@@ -197,18 +217,31 @@ pub(crate) struct Quantised {
 }
 
 impl Source {
-    pub(crate) fn compile(&self) -> Result<Compiled, Failure> {
+    /// The model as a circuit; a target is what inputs of as few bits as possible keep to.
+    pub(crate) fn compile(&self, target: &Target) -> Result<Compiled, Failure> {
         let visibility = |placement| match placement {
             Placement::Public => Visibility::Public,
             Placement::Private => Visibility::Private,
         };
         let options = QuantiseOptions {
             headroom: self.headroom,
+            input_bits: match self.input_bits {
+                InputBits::Number(bits) => bits,
+                InputBits::Auto => QuantiseOptions::default().input_bits,
+            },
             inputs: visibility(self.input_visibility),
             outputs: visibility(self.output_visibility),
         };
+        let narrowest = (self.input_bits == InputBits::Auto).then_some(target);
+        if narrowest == Some(&Target::default()) {
+            return Err(Failure::new(
+                "no_target",
+                "--input-bits auto has nothing to keep to",
+                "compile with --max-error or --min-agreement, or name the bits",
+            ));
+        }
         let model = ModelFile { path: &self.model, input_shapes: &self.input_shape, fix: &self.fix };
-        let Quantised { float, graph, samples, inputs } = model.quantise(&self.calibrate, &options)?;
+        let Quantised { float, graph, samples, inputs } = model.quantise(&self.calibrate, &options, narrowest)?;
         let weights = match self.params {
             Placement::Public => WeightPlacement::Public,
             Placement::Private => WeightPlacement::Private,
@@ -240,7 +273,8 @@ impl Source {
 
 impl Compile {
     pub(crate) fn execute(self) -> Result<Report, Failure> {
-        let compiled = self.source.compile()?;
+        let target = Target { max_error: self.max_error, min_agreement: self.min_agreement };
+        let compiled = self.source.compile(&target)?;
         let samples = match &self.test {
             Some(test) => data::read_file_of(test, &compiled.float.input_specs(), &compiled.inputs.names)?,
             None => compiled.samples.clone(),
@@ -327,6 +361,14 @@ pub(crate) fn describe(report: &mut Report, compiled: &Compiled, accuracy: &Accu
                 accuracy.max_abs_error, accuracy.mean_abs_error, accuracy.samples
             ),
         );
+    let bits: BTreeMap<&str, u32> = compiled
+        .graph
+        .inputs
+        .iter()
+        .map(|port| (compiled.graph.tensor(port.tensor).name.as_str(), port.packing.bits))
+        .collect();
+    let listed: Vec<String> = bits.iter().map(|(name, bits)| format!("{name} {bits}")).collect();
+    report.row("bits of inputs", listed.join(", ")).set("input_bits", &bits);
     if !compiled.inputs.fixed.is_empty() {
         let fixed: Vec<&str> = compiled.inputs.fixed.keys().map(String::as_str).collect();
         report.row("fixed inputs", fixed.join(", "));
@@ -431,6 +473,15 @@ fn explain(report: &mut Report, plan: &CircuitPlan, objective: Objective, consid
         ));
     }
     report.set("objective", objective).set("considered", considered);
+}
+
+/// Reads a number of bits, or `auto`.
+fn parse_input_bits(text: &str) -> Result<InputBits, String> {
+    if text == AUTO {
+        return Ok(InputBits::Auto);
+    }
+    let bits = text.parse().ok().filter(|bits| INPUT_BITS.contains(bits)).map(InputBits::Number);
+    bits.ok_or_else(|| format!("not a number from {} to {}, nor {AUTO}", INPUT_BITS.start(), INPUT_BITS.end()))
 }
 
 /// Reads `name=1,3,32,32`.

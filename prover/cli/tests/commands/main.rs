@@ -4,6 +4,7 @@
 mod audit;
 mod bad_input;
 mod fix;
+mod input_bits;
 /// The builder of small models that the tests of `vouch-graph` use.
 #[path = "../../../graph/tests/it/onnx/mod.rs"]
 #[allow(dead_code, unreachable_pub)]

@@ -1,3 +1,4 @@
+use super::scale::Adjustments;
 use crate::{
     calibrate::Ranges,
     float::{Element, FloatGraph, FloatId, FloatOp},
@@ -37,8 +38,13 @@ impl Reader {
 }
 
 /// Lowers the exponents of tensors that only linear layers read to where the rounding of the
-/// tensor and the rounding of the weights together do least harm.
-pub(super) fn balance(graph: &FloatGraph, ranges: &Ranges, classes: &[usize], exponents: &mut [i32]) {
+/// tensor and the rounding of the weights together do least harm; those of any tensor as they are adjusted.
+pub(super) fn balance(
+    graph: &FloatGraph,
+    ranges: &Ranges,
+    (classes, adjustments): (&[usize], &Adjustments),
+    exponents: &mut [i32],
+) {
     let mut done = vec![false; exponents.len()];
     let sources = graph.nodes.iter().rev().map(|n| n.output).chain(graph.inputs.iter().copied());
     let mut members: Vec<Vec<FloatId>> = vec![Vec::new(); classes.len()];
@@ -57,14 +63,16 @@ pub(super) fn balance(graph: &FloatGraph, ranges: &Ranges, classes: &[usize], ex
                 && !graph.outputs.contains(m)
                 && collect(graph, ranges, exponents, *m, (0, 1), &mut readers)
         });
-        if !only_layers || readers.is_empty() {
-            continue;
-        }
         let exponent = exponents[id.0];
         let noise = |d: i32| readers.iter().map(|r| r.noise(exponent - d)).sum::<f64>();
-        let best = (0..=MOST).min_by(|a, b| noise(*a).total_cmp(&noise(*b))).unwrap_or(0);
+        let best = if only_layers && !readers.is_empty() {
+            (0..=MOST).min_by(|a, b| noise(*a).total_cmp(&noise(*b))).unwrap_or(0)
+        } else {
+            0
+        };
+        let levels = (best + adjustments.of(class)).max(0);
         for member in members {
-            exponents[member.0] -= best;
+            exponents[member.0] -= levels;
         }
     }
 }

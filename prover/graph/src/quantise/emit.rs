@@ -1,8 +1,8 @@
 mod conditions;
 
 use super::{
-    QuantiseOptions, power_of_two,
-    scale::{Scales, fitting, scales},
+    Prepared, QuantiseOptions, power_of_two,
+    scale::{Adjustments, Scales, fitting, scales},
     table::{TABLE_SHIFT, table},
 };
 use crate::{
@@ -31,12 +31,16 @@ const EXACT_LEVELS: i32 = 10;
 const COEFFICIENT_ERROR: f64 = 1.0 / (1 << 17) as f64;
 
 /// Emits the integer graph.
-pub(super) fn emit(graph: &FloatGraph, ranges: &Ranges, options: &QuantiseOptions) -> Result<IntGraph, GraphError> {
+pub(super) fn emit(
+    Prepared { graph, ranges }: &Prepared,
+    options: &QuantiseOptions,
+    adjustments: &Adjustments,
+) -> Result<IntGraph, GraphError> {
     let mut e = Emitter {
         graph,
         ranges,
         options,
-        scales: scales(graph, ranges, options.headroom),
+        scales: scales(graph, ranges, options, adjustments),
         placed: vec![TensorId(0); graph.tensors.len()],
         out: IntGraph {
             name: graph.name.clone(),

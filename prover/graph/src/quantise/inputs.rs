@@ -24,16 +24,21 @@ const UNITS: f64 = 8.0;
 const MOST: f64 = 15.0;
 
 /// Exponent and bits of each real input.
-pub(super) fn widths(graph: &FloatGraph, ranges: &Ranges, exponents: &[i32], wide: &[bool]) -> Vec<(i32, u32)> {
+pub(super) fn widths(
+    graph: &FloatGraph,
+    ranges: &Ranges,
+    (exponents, bits): (&[i32], u32),
+    wide: &[bool],
+) -> Vec<(i32, u32)> {
     let wanted = wanted(graph, ranges, exponents);
     let width = |id: &FloatId| {
-        let narrow = (exponents[id.0], VALUE_BITS);
-        let Some(finer) = wanted[id.0].map(|e| e - exponents[id.0]).filter(|finer| *finer > 0 && wide[id.0]) else {
-            return narrow;
+        let usual = exponents[id.0];
+        let Some(finer) = wanted[id.0].map(|e| e - usual).filter(|finer| *finer > 0 && wide[id.0]) else {
+            return (usual - (VALUE_BITS - bits) as i32, bits);
         };
         let enough = |bits: &&u32| finer <= (**bits - VALUE_BITS) as i32;
         let bits = WIDE_BITS.iter().find(enough).copied().unwrap_or(WIDE_BITS[1]);
-        match narrow.0 + (bits - VALUE_BITS) as i32 {
+        match usual + (bits - VALUE_BITS) as i32 {
             // A port of so many bits at exponent zero is one of integers.
             0 => (-1, bits),
             exponent => (exponent, bits),

@@ -1,4 +1,6 @@
-use super::{balance, inputs};
+use std::collections::BTreeMap;
+
+use super::{QuantiseOptions, balance, inputs};
 use crate::{
     calibrate::Ranges,
     float::{Activation, Element, FloatGraph, FloatOp, Quotient},
@@ -27,6 +29,23 @@ pub(super) struct Scales {
     pub(super) signed: Vec<bool>,
 }
 
+/// By how much exponents are lowered beyond what [`balance`] lowers them, class by class; negative where less.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Adjustments(BTreeMap<usize, i32>);
+
+impl Adjustments {
+    pub(super) fn of(&self, class: usize) -> i32 {
+        self.0.get(&class).copied().unwrap_or(0)
+    }
+
+    /// The same with a class lowered further.
+    pub(super) fn with(&self, class: usize, levels: i32) -> Self {
+        let mut changed = self.clone();
+        *changed.0.entry(class).or_insert(0) += levels;
+        changed
+    }
+}
+
 /// Largest exponent at which magnitudes up to `max_abs` stay below `2^bits`.
 pub(super) fn fitting(max_abs: f64, bits: u32) -> i32 {
     if max_abs <= 0.0 {
@@ -38,7 +57,13 @@ pub(super) fn fitting(max_abs: f64, bits: u32) -> i32 {
 }
 
 /// Exponents from calibration, equal among tensors that one view joins.
-pub(super) fn scales(graph: &FloatGraph, ranges: &Ranges, headroom: f64) -> Scales {
+pub(super) fn scales(
+    graph: &FloatGraph,
+    ranges: &Ranges,
+    options: &QuantiseOptions,
+    adjustments: &Adjustments,
+) -> Scales {
+    let headroom = options.headroom;
     let signed = required_signed(graph);
     let mut exponents: Vec<i32> =
         (0..graph.tensors.len()).map(|t| fitting(ranges.tensors[t].max_abs() * headroom, VALUE_BITS - 1)).collect();
@@ -57,7 +82,7 @@ pub(super) fn scales(graph: &FloatGraph, ranges: &Ranges, headroom: f64) -> Scal
         };
     }
     let classes = tie(graph, &mut exponents);
-    balance::balance(graph, ranges, &classes, &mut exponents);
+    balance::balance(graph, ranges, (&classes, adjustments), &mut exponents);
     // Constants among integers, too, are integers as they are.
     for (exponent, tensor) in exponents.iter_mut().zip(&graph.tensors) {
         if tensor.element == Element::Integer {
@@ -65,14 +90,37 @@ pub(super) fn scales(graph: &FloatGraph, ranges: &Ranges, headroom: f64) -> Scal
         }
     }
     let wide = wide(graph);
-    let inputs = inputs::widths(graph, ranges, &exponents, &wide);
+    let inputs = inputs::widths(graph, ranges, (&exponents, options.input_bits), &wide);
     Scales { exponents, inputs, wide, signed }
 }
 
 /// Gives tensors that a view joins one exponent, so that joining them costs nothing. Returns the
 /// class of each tensor.
 fn tie(graph: &FloatGraph, exponents: &mut [i32]) -> Vec<usize> {
-    let mut class: Vec<usize> = (0..exponents.len()).collect();
+    let class = classes(graph);
+    // Inputs of the model and shares have their own scale whatever they are joined with, and integers have none.
+    let mut least = vec![i32::MAX; exponents.len()];
+    let share = |op: &FloatOp| matches!(op, FloatOp::Div { quotient: Quotient::Share });
+    let rescaled = graph
+        .nodes
+        .iter()
+        .filter(|n| !joins(&n.op) && !share(&n.op) && graph.tensor(n.output).element == Element::Real);
+    for node in rescaled {
+        let class = class[node.output.0];
+        least[class] = least[class].min(exponents[node.output.0]);
+    }
+    for node in &graph.nodes {
+        let class = class[node.output.0];
+        if least[class] != i32::MAX && !share(&node.op) {
+            exponents[node.output.0] = least[class];
+        }
+    }
+    class
+}
+
+/// The class of each tensor: tensors that a view, a maximum or a choice joins have one.
+pub(super) fn classes(graph: &FloatGraph) -> Vec<usize> {
+    let mut class: Vec<usize> = (0..graph.tensors.len()).collect();
     fn root(class: &[usize], mut t: usize) -> usize {
         while class[t] != t {
             t = class[t];
@@ -87,23 +135,6 @@ fn tie(graph: &FloatGraph, exponents: &mut [i32]) -> Vec<usize> {
                 let (a, b) = (root(&class, id.0), root(&class, node.output.0));
                 class[a] = b;
             }
-        }
-    }
-    // Inputs of the model and shares have their own scale whatever they are joined with, and integers have none.
-    let mut least = vec![i32::MAX; exponents.len()];
-    let share = |op: &FloatOp| matches!(op, FloatOp::Div { quotient: Quotient::Share });
-    let rescaled = graph
-        .nodes
-        .iter()
-        .filter(|n| !joins(&n.op) && !share(&n.op) && graph.tensor(n.output).element == Element::Real);
-    for node in rescaled {
-        let class = root(&class, node.output.0);
-        least[class] = least[class].min(exponents[node.output.0]);
-    }
-    for node in &graph.nodes {
-        let class = root(&class, node.output.0);
-        if least[class] != i32::MAX && !share(&node.op) {
-            exponents[node.output.0] = least[class];
         }
     }
     (0..class.len()).map(|t| root(&class, t)).collect()

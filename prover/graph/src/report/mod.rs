@@ -89,7 +89,7 @@ pub fn report(float: &FloatGraph, int: &IntGraph, samples: &[Sample]) -> Result<
             carried: Sizes::default(),
         })
         .collect();
-    let label = float.outputs.first().is_some_and(|id| float.tensor(*id).element == Element::Integer);
+    let label = gives_label(float);
     let carrying = samples_to_carry(int, common.len());
     let (mut compared, mut refused, mut agreed) = (0, 0, 0);
     for sample in samples {
@@ -107,9 +107,7 @@ pub fn report(float: &FloatGraph, int: &IntGraph, samples: &[Sample]) -> Result<
         for ((tally, x), y) in outputs.iter_mut().zip(&reference).zip(&got) {
             tally.add(x, y.iter().copied());
         }
-        let first = |list: &[Vec<f64>]| list.first().and_then(|o| argmax(o));
-        let same = if label { reference.first() == got.first() } else { first(&reference) == first(&got) };
-        agreed += usize::from(same);
+        agreed += usize::from(same_decision(float, &reference, &got));
         let reals = float.trace(sample)?;
         let own = twins.own(&reals, &trace);
         for (layer, (real, integer, _)) in layers.iter_mut().zip(&common) {
@@ -170,6 +168,18 @@ fn samples_to_carry(int: &IntGraph, layers: usize) -> usize {
     let elements: usize = int.tensors.iter().map(crate::int::IntTensor::len).sum();
     let each = (int.macs() + elements as u64).saturating_mul(layers as u64);
     (BUDGET / each.max(1)).clamp(1, MOST) as usize
+}
+
+/// Whether outputs say the same: the first has its greatest element in the same place, or is the same where it is a
+/// label.
+pub(crate) fn same_decision(float: &FloatGraph, a: &[Vec<f64>], b: &[Vec<f64>]) -> bool {
+    let first = |list: &[Vec<f64>]| list.first().and_then(|o| argmax(o));
+    if gives_label(float) { a.first() == b.first() } else { first(a) == first(b) }
+}
+
+/// Whether the first output is exact integers.
+fn gives_label(float: &FloatGraph) -> bool {
+    float.outputs.first().is_some_and(|id| float.tensor(*id).element == Element::Integer)
 }
 
 /// Index of the greatest element, the first of equal ones.

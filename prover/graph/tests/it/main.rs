@@ -7,6 +7,7 @@ mod executor;
 mod expect;
 mod expected;
 mod fixed_inputs;
+mod measured;
 mod models;
 mod numbers;
 mod onnx;
