@@ -165,14 +165,6 @@ pub enum GraphError {
         /// The limit.
         limit: u64,
     },
-    /// The float reference refused or failed on the model.
-    #[error("the float reference cannot {action} the model: {reason}")]
-    Reference {
-        /// What it was doing.
-        action: &'static str,
-        /// What it said.
-        reason: String,
-    },
     /// A data file in none of the known forms.
     #[error(
         "{origin} cannot be read as input data: {reason}; expected JSON {{\"name\": nested arrays}}, JSON {{\"input_data\": [flat array an input]}} or .npz"
@@ -394,7 +386,6 @@ impl GraphError {
             Self::TensorData { .. } => "tensor_data",
             Self::TooLarge { .. } => "too_large",
             Self::OverLimit { .. } => "over_limit",
-            Self::Reference { .. } => "reference",
             Self::DataFormat { .. } => "data_format",
             Self::MissingInput { .. } => "missing_input",
             Self::DataShape { .. } => "data_shape",

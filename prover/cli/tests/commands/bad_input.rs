@@ -106,10 +106,18 @@ fn a_weight_that_is_no_number_is_refused() {
 
 #[test]
 fn an_unsupported_operator_is_refused_with_its_node() {
-    let model = Onnx::new().input("x", &[1, 3]).node("NonZero", &["x"], "y", &[]).output("y");
+    let model = Onnx::new().input("x", &[1, 3]).node("NonMaxSuppression", &["x"], "y", &[]).output("y");
     let (code, sentence) = onnx_refused(&model);
     assert_eq!(code, "unsupported_operator", "{sentence}");
-    assert_mentions(&sentence, &["NonZero_y", "NonZero"]);
+    assert_mentions(&sentence, &["NonMaxSuppression_y", "NonMaxSuppression"]);
+}
+
+#[test]
+fn an_operator_whose_output_has_no_fixed_size_is_refused_with_the_option_that_settles_it() {
+    let model = Onnx::new().input("x", &[1, 3]).node("NonZero", &["x"], "y", &[]).output("y");
+    let (code, sentence) = onnx_refused(&model);
+    assert_eq!(code, "needs_constant", "{sentence}");
+    assert_mentions(&sentence, &["NonZero_y", "`x`", "--fix x"]);
 }
 
 #[test]

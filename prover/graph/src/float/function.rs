@@ -24,8 +24,6 @@ pub enum Function {
     },
     /// `x * max(0, min(1, x / 6 + 1 / 2))`.
     HardSwish,
-    /// `sqrt(max(x, 0))`.
-    Sqrt,
     /// `1 / sqrt(x + epsilon)` for `x >= 0`.
     Rsqrt {
         /// Added to the argument.
@@ -92,7 +90,6 @@ impl Function {
                 }
             }
             Self::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
-            Self::Sqrt => x.max(0.0).sqrt(),
             Self::Rsqrt { epsilon } => 1.0 / (x.max(0.0) + epsilon).max(SMALLEST).sqrt(),
             Self::Reciprocal => 1.0 / x.max(SMALLEST),
             Self::Log => x.max(SMALLEST).ln(),
@@ -130,7 +127,6 @@ impl Function {
             Self::Softsign => "softsign".into(),
             Self::Elu { alpha } => format!("elu({alpha})"),
             Self::HardSwish => "hard_swish".into(),
-            Self::Sqrt => "sqrt".into(),
             Self::Rsqrt { epsilon } => format!("rsqrt({epsilon})"),
             Self::Reciprocal => "reciprocal".into(),
             Self::Log => "log".into(),

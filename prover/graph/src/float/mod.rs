@@ -262,19 +262,16 @@ impl FloatGraph {
     }
 
     /// Outputs of the model as tract computes them, in the model's order, row-major; by this crate's own
-    /// evaluation where tract does not read the model.
+    /// evaluation where tract does not read the model, or has failed on a sample.
     ///
     /// # Errors
-    /// Where the sample does not fit the inputs, or tract refuses it.
+    /// Where the sample does not fit the inputs.
     pub fn run(&self, sample: &Sample) -> Result<Vec<Vec<f64>>, GraphError> {
         sample.check(&self.input_specs())?;
-        match self.reference.tract() {
-            Ok(tract) => tract.run(sample),
-            Err(_) => {
-                let trace = eval::trace(self, sample);
-                Ok(self.outputs.iter().map(|id| trace.tensors[id.0].clone()).collect())
-            }
-        }
+        Ok(self.reference.run(sample).unwrap_or_else(|_| {
+            let trace = eval::trace(self, sample);
+            self.outputs.iter().map(|id| trace.tensors[id.0].clone()).collect()
+        }))
     }
 
     /// Why tract does not run the model, where it does not: outputs are then compared with this crate's own evaluation

@@ -11,7 +11,7 @@ use tract_onnx::{
     tract_hir::infer::InferenceModelExt,
 };
 
-use crate::{GraphError, data::Sample};
+use crate::data::Sample;
 
 /// The model as tract runs it: an implementation that shares nothing with this crate's lowering,
 /// so that the two check each other. Tract prepares it when it is first asked for: an import needs nothing of it.
@@ -20,6 +20,8 @@ pub(crate) struct Reference {
     model: Arc<ModelProto>,
     folder: Option<PathBuf>,
     prepared: Arc<OnceLock<Result<Tract, String>>>,
+    /// Why tract has failed on a sample.
+    failed: Arc<OnceLock<String>>,
 }
 
 impl fmt::Debug for Reference {
@@ -48,28 +50,34 @@ impl Reference {
             return Self::absent(model, reason);
         }
         let folder = folder.map(Path::to_owned);
-        Self { model: Arc::clone(model), folder, prepared: Arc::default() }
+        Self { model: Arc::clone(model), folder, prepared: Arc::default(), failed: Arc::default() }
     }
 
     /// Of a model that tract is not to see, for this reason.
     pub(crate) fn absent(model: &Arc<ModelProto>, reason: String) -> Self {
-        Self { model: Arc::clone(model), folder: None, prepared: Arc::new(OnceLock::from(Err(reason))) }
+        let prepared = Arc::new(OnceLock::from(Err(reason)));
+        Self { model: Arc::clone(model), folder: None, prepared, failed: Arc::default() }
+    }
+
+    /// Outputs for one sample, or why tract does not run the model. A model that tract has once failed on it does not
+    /// run again: an index that counts from the end, which is as good as any, ends it.
+    pub(crate) fn run(&self, sample: &Sample) -> Result<Vec<Vec<f64>>, &str> {
+        let tract = self.tract()?;
+        caught(|| tract.run(sample)).map_err(|reason| self.failed.get_or_init(|| reason).as_str())
     }
 
     /// The model as tract runs it, or why it does not.
     pub(crate) fn tract(&self) -> Result<&Tract, &str> {
+        if let Some(reason) = self.failed.get() {
+            return Err(reason);
+        }
         let prepared = self.prepared.get_or_init(|| caught(|| prepare(&self.model, self.folder.as_deref())));
         prepared.as_ref().map_err(String::as_str)
     }
 }
 
 impl Tract {
-    /// Outputs for one sample.
-    pub(crate) fn run(&self, sample: &Sample) -> Result<Vec<Vec<f64>>, GraphError> {
-        caught(|| self.try_run(sample)).map_err(|reason| GraphError::Reference { action: "run", reason })
-    }
-
-    fn try_run(&self, sample: &Sample) -> TractResult<Vec<Vec<f64>>> {
+    fn run(&self, sample: &Sample) -> TractResult<Vec<Vec<f64>>> {
         let inputs = self
             .inputs
             .iter()
@@ -90,16 +98,35 @@ impl Tract {
     }
 }
 
-/// What tract would run as something else: of recurrent layers it does not read these attributes.
+/// What tract would run as something else.
 fn misread(model: &ModelProto) -> Option<String> {
-    let attributes = ["activations", "activation_alpha", "activation_beta", "clip", "input_forget"];
-    let recurrent = |n: &&NodeProto| matches!(n.op_type.as_str(), "RNN" | "GRU" | "LSTM");
-    let node = model.graph.as_ref()?.node.iter().filter(recurrent).find(|n| {
-        n.attribute.iter().any(|a| {
-            attributes.contains(&a.name.as_str()) || a.name == "direction" && a.s.eq_ignore_ascii_case(b"reverse")
-        })
-    })?;
+    let version = |domain: &str| model.opset_import.iter().find(|set| set.domain == domain).map(|set| set.version);
+    let opset = version("").or_else(|| version("ai.onnx")).unwrap_or(1);
+    let node = model.graph.as_ref()?.node.iter().find(|node| is_misread(node, opset))?;
     Some(format!("tract does not read the form of {} that node `{}` has", node.op_type, node.name))
+}
+
+/// Whether tract takes a node of this version of the operators for another: it leaves attributes of these unread, or
+/// follows another definition.
+fn is_misread(node: &NodeProto, opset: i64) -> bool {
+    let attribute = |name: &str| node.attribute.iter().find(|a| a.name == name);
+    let text = |name: &str| attribute(name).map(|a| a.s.to_ascii_lowercase()).unwrap_or_default();
+    match node.op_type.as_str() {
+        "RNN" | "GRU" | "LSTM" => {
+            let unread = ["activations", "activation_alpha", "activation_beta", "clip", "input_forget"];
+            unread.iter().any(|name| attribute(name).is_some()) || text("direction") == b"reverse"
+        }
+        "Celu" | "Swish" => attribute("alpha").is_some_and(|a| a.f != 1.0),
+        "GlobalLpPool" => true,
+        "GridSample" => text("mode").ends_with(b"cubic") && text("padding_mode") == b"border",
+        "Resize" => opset < 11,
+        // Of two classes with one score, the label.
+        "TreeEnsembleClassifier" => {
+            let one = attribute("class_ids").is_some_and(|a| a.ints.iter().all(|id| *id == 0));
+            one && !matches!(&text("post_transform")[..], b"" | b"none")
+        }
+        _ => false,
+    }
 }
 
 /// Tract panics on some graphs that it does not know.

@@ -1,8 +1,9 @@
 //! Operators of quantised models: integers with a scale and a zero point.
 //!
-//! Sums and products of the integers are exact, of a layer with known weights as far as the sums fit 16 bits. A quotient
-//! by a scale is that of the operands in the circuit's 16 bits, rounded once: where it is nearly half-way between two
-//! integers, the result may be the other one. Quotients lie in 16 bits, others have no proof.
+//! Sums and products of the integers are exact. Where they are scaled at once (`QLinearMatMul`, `QLinearConv`) and the
+//! weights are known, a sum of more than 16 bits is rounded to 16, as in any layer. A quotient by a scale is that of the
+//! operands in the circuit's 16 bits, rounded once: where it is nearly half-way between two integers, the result may be
+//! the other one. Quotients lie in 16 bits, others have no proof.
 
 use tract_onnx::pb::tensor_proto::DataType;
 
@@ -229,11 +230,16 @@ fn scaled(
     requantised(b, node, (&sum, &scale), (Some(&spread), zero.data_type))
 }
 
+/// The left operand of sums that are scaled: one of reals beside known weights, for which one layer is enough.
+fn scaled_operand(left: &Value, right: &Value) -> Value {
+    if right.known().is_some() { left.with_element(Element::Real) } else { left.clone() }
+}
+
 fn qlinear_matmul(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
     let input = |i: usize| node.required(inputs, i);
     let left = moved(b, node, input(0)?, Some(by_rows(input(2)?)))?;
     let right = moved(b, node, input(3)?, Some(by_columns(input(5)?)))?;
-    let sum = matmul::matmul(b, node, &[Some(left), Some(right)])?;
+    let sum = matmul::matmul(b, node, &[Some(scaled_operand(&left, &right)), Some(right)])?;
     let sum = sum.first().cloned().ok_or_else(|| node.malformed("it has no product"))?;
     let scales = [by_rows(input(1)?), by_columns(input(4)?), by_rows(input(6)?)];
     Ok(vec![scaled(b, node, &sum, scales, input(7)?)?])
@@ -251,7 +257,7 @@ fn qlinear_conv(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> R
     let w = input(3)?;
     let left = moved(b, node, input(0)?, Some(by_columns(input(2)?)))?;
     let right = moved(b, node, w, Some(by_channels(input(5)?, 0, w.shape.len())))?;
-    let sum = convolved(b, node, &left, &right, optional(inputs, 8))?;
+    let sum = convolved(b, node, &scaled_operand(&left, &right), &right, optional(inputs, 8))?;
     let scales = [by_columns(input(1)?), by_channels(input(4)?, 1, w.shape.len()), by_columns(input(6)?)];
     Ok(vec![scaled(b, node, &sum, scales, input(7)?)?])
 }

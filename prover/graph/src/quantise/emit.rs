@@ -1,4 +1,5 @@
 mod conditions;
+mod integers;
 
 use super::{
     Prepared, QuantiseOptions, power_of_two,
@@ -124,36 +125,6 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// The tensor of an output: integers that are bounded to more than 32 bits, and have fewer where they were
-    /// observed, leave the model as what was observed.
-    fn reduced(&mut self, id: FloatId) -> Result<TensorId, GraphError> {
-        let tensor = self.placed[id.0];
-        let observed = self.ranges.tensor(id);
-        let within = |bits: u32| observed.lo >= -f64::from(bits - 1).exp2() && observed.hi < f64::from(bits - 1).exp2();
-        let wide = self.range(tensor).signed_bits() > WIDE_INTEGER_PACKING.bits;
-        let node = self.graph.nodes.iter().find(|n| n.output == id);
-        let Some(node) = node.filter(|_| wide && self.exponent(tensor) == 0 && within(WIDE_INTEGER_PACKING.bits))
-        else {
-            return Ok(tensor);
-        };
-        self.out.tensors[tensor.0].name.push_str("/wide");
-        let affine = |offset: i64, shift: u32| {
-            let rescale = Rescale { shift, kind: RescaleKind::Signed };
-            IntOp::Affine { scale: vec![1], offset: vec![offset], rescale }
-        };
-        if within(VALUE_BITS) {
-            return Ok(self.push(node, None, Draft { op: affine(0, 0), inputs: vec![tensor], exponent: 0 }));
-        }
-        // The upper half is checked by its rescale, the lower one by its ReLU.
-        let op = affine(-(1i64 << (MAX_SHIFT - 1)), MAX_SHIFT);
-        let high = self.push(node, Some("high"), Draft { op, inputs: vec![tensor], exponent: -(MAX_SHIFT as i32) });
-        let rescale = Rescale { shift: 0, kind: RescaleKind::Relu };
-        let op = IntOp::Add { ca: 1, cb: -(1i64 << MAX_SHIFT), c: 0, rescale };
-        let low = self.push(node, Some("low"), Draft { op, inputs: vec![tensor, high], exponent: 0 });
-        let op = IntOp::Add { ca: 1i64 << MAX_SHIFT, cb: 1, c: 0, rescale: Rescale::EXACT };
-        Ok(self.push(node, None, Draft { op, inputs: vec![high, low], exponent: 0 }))
-    }
-
     fn tensor(&mut self, name: String, shape: Vec<usize>, exponent: i32, range: Interval) -> TensorId {
         self.out.tensors.push(IntTensor { name, shape, exponent: ScaleExp(exponent), range });
         TensorId(self.out.tensors.len() - 1)
@@ -208,12 +179,7 @@ impl Emitter<'_> {
             (FloatOp::Mul { c }, [a, b]) => self.mul(node, *c, [*a, *b]),
             (FloatOp::Sum { group, c }, [a]) => self.sum(node, *group, *c, *a),
             (FloatOp::MatMul { rows, inner, cols }, [a, b]) => self.matmul(node, [*rows, *inner, *cols], [*a, *b]),
-            (FloatOp::Max { group }, [a]) => {
-                let a = self.narrow(node, 0, *a, Narrow::Spread)?;
-                let exponent = self.exponent(a);
-                let draft = Draft { op: IntOp::Max { group: *group }, inputs: vec![a], exponent };
-                Ok(self.push(node, None, draft))
-            }
+            (FloatOp::Max { group }, [a]) => self.greatest(node, *group, *a),
             (FloatOp::Function { function, centre }, [a]) => {
                 let a = self.narrow(node, 0, *a, Narrow::Signed)?;
                 let exponent = self.scales.exponents[node.output.0];
@@ -282,38 +248,6 @@ impl Emitter<'_> {
             rescale: Rescale { shift, kind: Self::kind(node) },
         };
         Ok(self.push(node, None, Draft { op, inputs: vec![x], exponent }))
-    }
-
-    /// A layer over integers: exact as far as its sums fit 16 bits, rounded to 16 bits beyond.
-    fn integer_linear(&mut self, node: &FloatNode, x: TensorId) -> Result<TensorId, GraphError> {
-        let FloatOp::Linear { shape, width, weight, bias, name } = &node.op else {
-            return Err(self.refused(node, "it is no linear layer"));
-        };
-        let bits = if node.activation == Activation::Relu { VALUE_BITS } else { VALUE_BITS - 1 };
-        let most = self.before(node).max_abs();
-        let most = if most < f64::from(bits).exp2() { most } else { most * self.options.headroom };
-        let dropped = -fitting(most, bits).clamp(-(MAX_SHIFT as i32), 0);
-        let weight = self.param(node, name.clone(), weight, 0)?;
-        let bias = match bias {
-            Some(b) => Some(self.param(node, format!("{name}/bias"), b, 0)?),
-            None => None,
-        };
-        let rescale = Rescale { shift: dropped.unsigned_abs(), kind: Self::kind(node) };
-        let op = IntOp::Linear { shape: *shape, width: *width, weight, bias, rescale };
-        let draft = Draft { op, inputs: vec![x], exponent: -dropped };
-        if dropped == 0 {
-            return Ok(self.push(node, None, draft));
-        }
-        let rounded = self.push(node, Some("rounded"), draft);
-        self.out.tensors[rounded.0].shape = self.graph.tensor(node.output).shape.clone();
-        Ok(self.whole(node, rounded))
-    }
-
-    /// An integer tensor at exponent 0.
-    fn whole(&mut self, node: &FloatNode, id: TensorId) -> TensorId {
-        let levels = self.exponent(id).min(0).unsigned_abs();
-        let op = IntOp::Affine { scale: vec![1i64 << levels], offset: vec![0], rescale: Rescale::EXACT };
-        self.push(node, None, Draft { op, inputs: vec![id], exponent: 0 })
     }
 
     fn param(&mut self, node: &FloatNode, name: String, values: &[f64], exponent: i32) -> Result<usize, GraphError> {
@@ -397,38 +331,6 @@ impl Emitter<'_> {
         let rescale = Rescale { shift: chosen.0, kind: Self::kind(node) };
         let draft = self.combined(node, terms, offset, (chosen.1, rescale))?;
         Ok(self.push(node, None, draft))
-    }
-
-    /// `sum_i coefficient_i * input_i + offset` of integers, exact.
-    fn combined_integers(
-        &mut self,
-        node: &FloatNode,
-        terms: &[(&[f64], TensorId)],
-        offset: &[f64],
-    ) -> Result<Option<TensorId>, GraphError> {
-        let integer = self.graph.tensor(node.output).element == Element::Integer;
-        let mut coefficients = terms.iter().flat_map(|(c, _)| c.iter()).chain(offset);
-        let whole = coefficients.all(|c| c.fract() == 0.0) && terms.iter().all(|(_, id)| self.exponent(*id) == 0);
-        if !integer || !whole {
-            return Ok(None);
-        }
-        if node.activation == Activation::None {
-            let draft = self.combined(node, terms, offset, (0, Rescale::EXACT))?;
-            let ranges: Vec<Interval> = terms.iter().map(|(_, id)| self.range(*id)).collect();
-            let fits = draft.op.range(&ranges, &self.out.params).output.signed_bits() < TENSOR_BITS;
-            return Ok(fits.then(|| self.push(node, None, draft)));
-        }
-        let observed = self.before(node).max_abs();
-        if observed < f64::from(VALUE_BITS).exp2() {
-            let rescale = Rescale { shift: 0, kind: RescaleKind::Relu };
-            let draft = self.combined(node, terms, offset, (0, rescale))?;
-            return Ok(Some(self.push(node, None, draft)));
-        }
-        let draft = self.combined(node, terms, offset, (0, Rescale::EXACT))?;
-        let whole = self.push(node, Some("whole"), draft);
-        let sign = self.test(node, Some("sign"), Condition::NonNegative, whole)?;
-        let op = IntOp::Mul { c: 1, rescale: Rescale::EXACT };
-        Ok(Some(self.push(node, None, Draft { op, inputs: vec![sign, whole], exponent: 0 })))
     }
 
     /// What a node computes before its activation.
@@ -603,27 +505,38 @@ impl Emitter<'_> {
 
     /// Input number `i` of a node as a tensor of 16 bits.
     fn narrow(&mut self, node: &FloatNode, i: usize, id: TensorId, how: Narrow) -> Result<TensorId, GraphError> {
+        match self.lossless(node, i, id, how) {
+            Some(RescaleKind::Exact) => return Ok(id),
+            Some(kind) => {
+                let op = IntOp::Affine { scale: vec![1], offset: vec![0], rescale: Rescale { shift: 0, kind } };
+                return Ok(self.push(node, Some("narrow"), Draft { op, inputs: vec![id], exponent: 0 }));
+            }
+            None => {}
+        }
+        let observed = self.ranges.tensor(node.inputs[i]).max_abs() * self.options.headroom;
+        let exponent = fitting(observed, VALUE_BITS - 1).min(self.exponent(id));
+        self.coarser(node, id, self.exponent(id) - exponent)
+    }
+
+    /// How input number `i` of a node becomes a tensor of 16 bits without a loss, where it does: as it is, or because it
+    /// holds integers that were observed to fit.
+    fn lossless(&self, node: &FloatNode, i: usize, id: TensorId, how: Narrow) -> Option<RescaleKind> {
         let range = self.range(id);
+        let spread = matches!(how, Narrow::Spread);
         let fits = match how {
             Narrow::Signed => range.within(Interval::signed(VALUE_BITS)),
             Narrow::Spread => range.hi.saturating_sub(range.lo) < 1 << VALUE_BITS && range.max_abs() < 1 << VALUE_BITS,
         };
         if fits {
-            return Ok(id);
+            return Some(RescaleKind::Exact);
         }
         let observed = self.ranges.tensor(node.inputs[i]);
         let integer = self.graph.tensor(node.inputs[i]).element == Element::Integer && self.exponent(id) == 0;
         let greatest = f64::from(VALUE_BITS).exp2() - 1.0;
-        if integer && matches!(how, Narrow::Spread) && observed.lo >= 0.0 && observed.hi <= greatest {
-            let rescale = Rescale { shift: 0, kind: RescaleKind::Relu };
-            let op = IntOp::Affine { scale: vec![1], offset: vec![0], rescale };
-            return Ok(self.push(node, Some("narrow"), Draft { op, inputs: vec![id], exponent: 0 }));
+        if integer && spread && observed.lo >= 0.0 && observed.hi <= greatest {
+            return Some(RescaleKind::Relu);
         }
-        // Integers that fit stay exact.
-        let fits = integer && observed.max_abs() < f64::from(VALUE_BITS - 1).exp2();
-        let observed = if fits { observed.max_abs() } else { observed.max_abs() * self.options.headroom };
-        let exponent = fitting(observed, VALUE_BITS - 1).min(self.exponent(id));
-        self.coarser(node, id, self.exponent(id) - exponent)
+        (integer && observed.max_abs() < f64::from(VALUE_BITS - 1).exp2()).then_some(RescaleKind::Signed)
     }
 
     /// The tensor at an exponent higher by `levels`, exactly.
@@ -648,45 +561,6 @@ impl Emitter<'_> {
         Ok(self.push(node, Some("narrow"), Draft { op, inputs: vec![id], exponent }))
     }
 
-    /// A product of integers, exact as far as the operands need no rounding.
-    fn integer_product(&mut self, node: &FloatNode, op: IntOp, inputs: [TensorId; 2]) -> Result<TensorId, GraphError> {
-        let inputs = self.multiplicands(node, inputs, |ranges| op.range(&ranges, &[]).output)?;
-        let exponent = inputs.iter().map(|id| self.exponent(*id)).sum();
-        if exponent == 0 {
-            return Ok(self.push(node, None, Draft { op, inputs, exponent }));
-        }
-        let rounded = self.push(node, Some("rounded"), Draft { op, inputs, exponent });
-        self.out.tensors[rounded.0].shape = self.graph.tensor(node.output).shape.clone();
-        Ok(self.whole(node, rounded))
-    }
-
-    /// Two integer operands; where their product could be too wide, those that fit as values of 16 bits. None loses
-    /// bits: an operand on a coarser scale would be another integer.
-    fn multiplicands(
-        &mut self,
-        node: &FloatNode,
-        inputs: [TensorId; 2],
-        product: impl Fn([Interval; 2]) -> Interval,
-    ) -> Result<Vec<TensorId>, GraphError> {
-        let fits = |e: &Self, ids: [TensorId; 2]| product(ids.map(|id| e.range(id))).signed_bits() <= PRODUCT_BITS;
-        if fits(self, inputs) {
-            return Ok(inputs.to_vec());
-        }
-        let mut narrowed = inputs;
-        for i in 0..2 {
-            if self.ranges.tensor(node.inputs[i]).max_abs() < f64::from(VALUE_BITS - 1).exp2() {
-                let same = inputs[0] == inputs[1];
-                narrowed[i] = if i == 1 && same { narrowed[0] } else { self.coarser(node, inputs[i], 0)? };
-            }
-        }
-        if !fits(self, narrowed) {
-            let reason =
-                "its integers are too large to be multiplied exactly; keep one operand below 32768, or use floats";
-            return Err(self.refused(node, reason));
-        }
-        Ok(narrowed.to_vec())
-    }
-
     /// A quotient. Numerator and denominator are scaled so that its shift is no negative one.
     fn quotient(
         &mut self,
@@ -706,6 +580,10 @@ impl Emitter<'_> {
             a = self.narrow(node, 0, a, Narrow::Spread)?;
         }
         if self.range(b).hi > DENOMINATOR.hi {
+            let integer = self.graph.tensor(node.inputs[1]).element == Element::Integer;
+            if integer && self.lossless(node, 1, b, Narrow::Spread).is_none() {
+                return Err(self.refused(node, "its integers are too large to be divided exactly; use floats"));
+            }
             b = self.narrow(node, 1, b, Narrow::Spread)?;
         }
         let shift = exponent - self.exponent(a) + self.exponent(b);
@@ -716,9 +594,19 @@ impl Emitter<'_> {
         Ok(self.push(node, None, Draft { op, inputs: vec![a, b], exponent }))
     }
 
-    fn root(&mut self, node: &FloatNode, a: TensorId) -> Result<TensorId, GraphError> {
-        let mut a = self.narrow(node, 0, a, Narrow::Spread)?;
-        let exponent = self.scales.exponents[node.output.0];
+    fn root(&mut self, node: &FloatNode, mut a: TensorId) -> Result<TensorId, GraphError> {
+        let mut exponent = self.scales.exponents[node.output.0];
+        if self.graph.tensor(node.inputs[0]).element == Element::Integer {
+            // Its bits are what the root is exact by, and a floor may read it.
+            let fits = self.ranges.tensor(node.output).max_abs() < f64::from(VALUE_BITS - 1).exp2();
+            let floor = |n: &FloatNode| matches!(n.op, FloatOp::Floor) && n.inputs.contains(&node.output);
+            if !fits && self.graph.nodes.iter().any(floor) {
+                return Err(self.refused(node, "its integers are too large for an exact root; use floats"));
+            }
+            exponent = if fits { exponent.max(0) } else { exponent };
+        } else {
+            a = self.narrow(node, 0, a, Narrow::Spread)?;
+        }
         let shift = 2 * exponent - self.exponent(a);
         if shift < 0 {
             a = self.coarser(node, a, -shift)?;

@@ -1,40 +1,28 @@
 //! The search for disagreements, on models whose quantised form is known to differ from the float model.
 
-#[allow(dead_code, unreachable_pub)]
-use crate::onnx;
-
-use onnx::Onnx;
+use crate::{
+    onnx::Onnx,
+    support::{Compiled, sample},
+};
 use vouch_graph::{
     audit::{Audit, AuditOptions, Origin, audit},
-    calibrate::calibrate,
     data::Sample,
-    float::FloatGraph,
-    import::{ImportOptions, OnnxModel},
-    int::IntGraph,
-    quantise::{QuantiseOptions, quantise},
     report::report,
 };
 
 fn samples(list: &[&[f64]]) -> Vec<Sample> {
-    list.iter().map(|x| Sample { inputs: vec![x.to_vec()] }).collect()
-}
-
-fn models(onnx: &Onnx, calibration: &[Sample]) -> (FloatGraph, IntGraph) {
-    let float = OnnxModel::read(&onnx.bytes(), "test", &ImportOptions::default()).unwrap().lower().unwrap();
-    let ranges = calibrate(&float, calibration).unwrap();
-    let int = quantise(&float, &ranges, &QuantiseOptions::default()).unwrap();
-    (float, int)
+    list.iter().map(|x| sample(&[x])).collect()
 }
 
 /// `y = x` for `x` up to 1000 in magnitude: the integers are 2^-4 apart, and rounding is the only error.
-fn rounding() -> (FloatGraph, IntGraph) {
+fn rounding() -> Compiled {
     let onnx = Onnx::new().input("x", &[1, 1]).weight("w", &[1, 1], &[1.0]).node("MatMul", &["x", "w"], "y", &[]);
-    models(&onnx.output("y"), &samples(&[&[-1000.0], &[1000.0]]))
+    Compiled::new(&onnx.output("y"), &samples(&[&[-1000.0], &[1000.0]]))
 }
 
-fn run(models: &(FloatGraph, IntGraph), data: &[Sample], options: AuditOptions) -> Audit {
+fn run(models: &Compiled, data: &[Sample], options: AuditOptions) -> Audit {
     let mut last = 0;
-    let audited = audit(&models.0, &models.1, data, &options, &mut |done| {
+    let audited = audit(&models.float, &models.int, data, &options, &mut |done| {
         assert!(done >= last);
         last = done;
     });
@@ -46,7 +34,7 @@ fn run(models: &(FloatGraph, IntGraph), data: &[Sample], options: AuditOptions) 
 #[test]
 fn the_search_finds_the_whole_band_around_a_threshold_and_nothing_beyond() {
     let models = rounding();
-    let step = models.1.tensor(models.1.inputs[0].tensor).exponent.dequantise(1);
+    let step = models.int.tensor(models.int.inputs[0].tensor).exponent.dequantise(1);
     assert_eq!(step, 0.0625);
     // Below 0.3 the nearest integer is 0.3125 from half a step under it on: the band is 0.28125 to 0.3.
     let options = AuditOptions { threshold: Some(0.3), tries: 1000, ..AuditOptions::default() };
@@ -76,7 +64,7 @@ fn classes_that_nearly_tie_are_found() {
         .node("Gemm", &["x", "w", "b"], "y", &[])
         .output("y");
     let data = samples(&[&[-900.0], &[900.0]]);
-    let models = models(&onnx, &data);
+    let models = Compiled::new(&onnx, &data);
     let audited = run(&models, &data, AuditOptions { tries: 2000, ..AuditOptions::default() });
     assert_eq!((audited.decision, audited.agreement), (Some("arg_max"), Some(1.0)));
     let margin = audited.search.largest_float_margin.unwrap();
@@ -111,7 +99,7 @@ fn data_that_never_moves_has_nothing_to_search() {
     let models = rounding();
     let audited = run(&models, &samples(&[&[3.0]]), AuditOptions { tries: 400, ..AuditOptions::default() });
     assert_eq!((audited.search.tries, audited.search.largest_error), (0, 0.0));
-    let nothing = audit(&models.0, &models.1, &[], &AuditOptions::default(), &mut |_| {}).unwrap();
+    let nothing = audit(&models.float, &models.int, &[], &AuditOptions::default(), &mut |_| {}).unwrap();
     assert_eq!((nothing.samples, nothing.search.tries, nothing.agreement), (0, 0, None));
 }
 
@@ -126,7 +114,7 @@ fn the_report_names_the_layer_at_which_most_error_enters() {
         .node("MatMul", &["h", "narrow"], "y", &[])
         .output("y");
     let data = samples(&[&[-1.0, 0.3], &[0.33, -0.77], &[0.91, 0.123], &[0.171, -0.919]]);
-    let (float, int) = models(&onnx, &data);
+    let Compiled { float, int, .. } = Compiled::new(&onnx, &data);
     let report = report(&float, &int, &data).unwrap();
     let names: Vec<&str> = report.layers.iter().map(|l| l.tensor.name.as_str()).collect();
     assert_eq!(names, ["x", "h", "y"]);

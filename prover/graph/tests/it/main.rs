@@ -2,14 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, unreachable_pub, missing_docs)]
 
 mod audit;
-mod cases;
 mod executor;
-mod expect;
-mod expected;
 mod fixed_inputs;
 mod measured;
 mod models;
-mod numbers;
 mod onnx;
 mod operators;
 mod operators_attention;
@@ -27,3 +23,4 @@ mod operators_scatter;
 mod operators_windows;
 mod rejections;
 mod rejections_import;
+mod support;

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use vouch_graph::{
-    calibrate::calibrate,
     data::read_file,
     import::{ImportOptions, OnnxModel},
     int::IntGraph,
-    quantise::{QuantiseOptions, quantise},
     report::{Report, report},
 };
+
+use crate::support::{quantised, reals};
 
 /// The folder of a benchmark model, where it is present.
 fn folder(name: &str) -> Option<PathBuf> {
@@ -27,16 +27,11 @@ fn compiled(name: &str) -> Option<(IntGraph, Report)> {
     let float = model.lower().unwrap();
     let specs = float.input_specs();
     let samples = read_file(&folder.join("calib.json"), &specs).unwrap();
-    let ranges = calibrate(&float, &samples).unwrap();
+    assert_eq!(float.without_reference(), None, "{name}: tract does not read it");
     for sample in &samples {
-        let (tract, ours) = (float.run(sample).unwrap(), float.trace(sample).unwrap());
-        for (out, id) in tract.iter().zip(&float.outputs) {
-            for (x, y) in out.iter().zip(&ours.tensors[id.0]) {
-                assert!((x - y).abs() < 1e-4, "{name}: tract says {x}, the float graph {y}");
-            }
-        }
+        reals(name, &float, sample);
     }
-    let int = quantise(&float, &ranges, &QuantiseOptions::default()).unwrap();
+    let int = quantised(&float, &samples).unwrap();
     let mut tests = read_file(&folder.join("test.npz"), &specs).unwrap();
     tests.extend(samples);
     let report = report(&float, &int, &tests).unwrap();

@@ -6,19 +6,14 @@ use onnx::{Attribute, Attribute::*, Onnx, noise};
 use tract_onnx::pb::tensor_proto::DataType;
 use vouch_graph::{
     GraphError,
-    calibrate::calibrate,
     data::Sample,
     exec::{execute, quantise_inputs},
     float::FloatGraph,
-    import::{ImportOptions, OnnxModel},
-    int::{IntGraph, RescaleKind},
-    quantise::{QuantiseOptions, quantise},
+    int::{IntGraph, IntOp, RescaleKind},
     report::report,
 };
 
-fn lower(model: &Onnx) -> FloatGraph {
-    OnnxModel::read(&model.bytes(), "test", &ImportOptions::default()).unwrap().lower().unwrap()
-}
+use crate::support::{lowered, quantised, reals, refusal};
 
 fn samples(float: &FloatGraph, scale: f64) -> Vec<Sample> {
     (0..12)
@@ -39,22 +34,12 @@ fn samples(float: &FloatGraph, scale: f64) -> Vec<Sample> {
 
 /// Checks the three stages against each other; errors are relative to the outputs' magnitude.
 fn agrees(case: &str, model: &Onnx, scale: f64, tolerance: f64) -> (FloatGraph, IntGraph) {
-    let float = lower(model);
+    let float = lowered(model).unwrap_or_else(|e| panic!("{case}: {e}"));
+    assert_eq!(float.without_reference(), None, "{case}: tract does not read it");
     let samples = samples(&float, scale);
-    let mut magnitude = 1e-3f64;
-    for sample in &samples {
-        let (tract, ours) = (float.run(sample).unwrap(), float.trace(sample).unwrap());
-        for (out, id) in tract.iter().zip(&float.outputs) {
-            let got = &ours.tensors[id.0];
-            assert_eq!(out.len(), got.len(), "{case}: tract's output has another length");
-            for (x, y) in out.iter().zip(got) {
-                magnitude = magnitude.max(x.abs());
-                assert!((x - y).abs() <= 1e-4 * x.abs().max(1.0), "{case}: tract {x}, float graph {y}");
-            }
-        }
-    }
-    let ranges = calibrate(&float, &samples).unwrap();
-    let int = quantise(&float, &ranges, &QuantiseOptions::default()).unwrap_or_else(|e| panic!("{case}: {e}"));
+    let values = samples.iter().flat_map(|sample| reals(case, &float, sample)).flatten();
+    let magnitude = values.fold(1e-3f64, |m, v| m.max(v.abs()));
+    let int = quantised(&float, &samples).unwrap_or_else(|e| panic!("{case}: {e}"));
     let report = report(&float, &int, &samples).unwrap();
     assert_eq!(report.refused, 0, "{case}: calibration samples are refused");
     assert!(
@@ -247,7 +232,7 @@ fn a_transposed_convolution_of_absurd_size_is_refused() {
         .weight("w", &[2, 3, 3, 3], &noise(5, 54))
         .node("ConvTranspose", &["x", "w"], "y", &[stride])
         .output("y");
-    let error = OnnxModel::read(&model.bytes(), "test", &ImportOptions::default()).unwrap().lower().unwrap_err();
+    let error = refusal(&model);
     assert!(matches!(error, GraphError::TooLarge { .. }), "{error}");
 }
 
@@ -334,7 +319,7 @@ fn normalisation_agrees_on_every_stage() {
         .node("Relu", &["n"], "y", &[])
         .output("y");
     let (_, int) = agrees("BatchNormalization", &norm, 2.0, 1e-3);
-    let layers = int.nodes.iter().filter(|n| !matches!(n.op, vouch_graph::int::IntOp::View { .. }));
+    let layers = int.nodes.iter().filter(|n| !matches!(n.op, IntOp::View { .. }));
     assert_eq!(layers.count(), 1, "normalisation and ReLU belong into the convolution");
 }
 
@@ -354,15 +339,14 @@ fn differences_of_integers_stay_exact() {
         .weight("w", &[4, 1], &[0.001, 0.002, -0.001, 0.0005])
         .node("MatMul", &["reals", "w"], "y", &[])
         .output("y");
-    let float = lower(&ticks);
+    let float = lowered(&ticks).unwrap();
     let samples: Vec<Sample> = (0..8)
         .map(|n| Sample { inputs: vec![(0..5).map(|i| f64::from(200_000 + n * 300 + i * i * 17)).collect()] })
         .collect();
-    let ranges = calibrate(&float, &samples).unwrap();
-    let int = quantise(&float, &ranges, &QuantiseOptions::default()).unwrap();
+    let int = quantised(&float, &samples).unwrap();
     assert_eq!((int.inputs[0].packing.bits, int.inputs[0].packing.per_word), (24, 8));
     let moves = int.nodes.iter().find_map(|n| match &n.op {
-        vouch_graph::int::IntOp::Add { rescale, .. } => Some((rescale.kind, n.output)),
+        IntOp::Add { rescale, .. } => Some((rescale.kind, n.output)),
         _ => None,
     });
     let (kind, moves) = moves.unwrap();

@@ -1,9 +1,8 @@
 //! Losses of computed labels, and what a softmax has beside it.
 
-use crate::expect;
 use crate::onnx;
 
-use expect::{near, noise, outputs, refusal};
+use crate::support::{Outputs, noise, outputs, refusal};
 use onnx::{Attribute::*, Onnx};
 use tract_onnx::pb::tensor_proto::DataType;
 use vouch_graph::GraphError;
@@ -24,14 +23,14 @@ fn likelihood(reduction: &str, attributes: &[onnx::Attribute<'_>], weighted: boo
 #[test]
 fn labels_choose_the_loss_and_an_ignored_one_counts_for_nothing() {
     let given = |labels: [f64; 2]| vec![vec![SCORES.to_vec(), labels.to_vec()]];
-    let of = |case: &str, model: &Onnx, labels: [f64; 2]| outputs(case, model, &given(labels)).remove(0);
-    near("none", &of("none", &likelihood("none", &[], false), [2.0, 0.0]), &[2.0, 0.25], 1e-3);
-    near("sum", &of("sum", &likelihood("sum", &[], true), [2.0, 1.0]), &[4.0 + 0.75], 1e-3);
-    near("mean", &of("mean", &likelihood("mean", &[], false), [2.0, 0.0]), &[1.125], 1e-3);
-    near("weighted", &of("weighted", &likelihood("mean", &[], true), [2.0, 1.0]), &[4.75 / 2.5], 1e-3);
+    let of = |case: &str, model: &Onnx, labels: [f64; 2]| -> Outputs { outputs((case, model), &given(labels)) };
+    of("none", &likelihood("none", &[], false), [2.0, 0.0]).are(0, &[2.0, 0.25], 1e-3);
+    of("sum", &likelihood("sum", &[], true), [2.0, 1.0]).are(0, &[4.0 + 0.75], 1e-3);
+    of("mean", &likelihood("mean", &[], false), [2.0, 0.0]).are(0, &[1.125], 1e-3);
+    of("weighted", &likelihood("mean", &[], true), [2.0, 1.0]).are(0, &[4.75 / 2.5], 1e-3);
     for ignored in [1, -7] {
         let model = likelihood("mean", &[Int("ignore_index", ignored)], true);
-        near("ignored", &of("ignored", &model, [2.0, ignored as f64]), &[2.0], 1e-3);
+        of("ignored", &model, [2.0, ignored as f64]).are(0, &[2.0], 1e-3);
     }
     assert!(matches!(refusal(&likelihood("most", &[], false)), GraphError::MalformedNode { .. }));
 }
@@ -47,16 +46,16 @@ fn cross_entropy_over_positions_has_log_probabilities() {
     let x = noise(8, 6);
     let log: Vec<f64> =
         (0..6).map(|i| x[i] - [0, 1, 2].map(|c: usize| x[2 * c + i % 2].exp()).iter().sum::<f64>().ln()).collect();
-    let got = outputs("cross entropy", &model, &[vec![x, vec![2.0, 0.0]]]);
-    near("loss", &got[0], &[-log[4], -log[1]], 3e-3);
-    near("log", &got[1], &log, 3e-3);
+    let got = outputs(("cross entropy", &model), &[vec![x, vec![2.0, 0.0]]]);
+    got.are(0, &[-log[4], -log[1]], 3e-3);
+    got.are(1, &log, 3e-3);
 }
 
 #[test]
 fn hardmax_takes_the_first_of_equals() {
     for (shape, axis) in [([2i64, 3], 1), ([2, 3], -1)] {
         let model = Onnx::new().input("x", &shape).node("Hardmax", &["x"], "y", &[Int("axis", axis)]).output("y");
-        let got = outputs("hardmax", &model, &[vec![vec![0.5, 2.0, 2.0, -1.0, -1.0, -1.0]]]);
-        assert_eq!(got, [[0.0, 1.0, 0.0, 1.0, 0.0, 0.0]]);
+        let got = outputs(("hardmax", &model), &[vec![vec![0.5, 2.0, 2.0, -1.0, -1.0, -1.0]]]);
+        got.are(0, &[0.0, 1.0, 0.0, 1.0, 0.0, 0.0], 0.0);
     }
 }

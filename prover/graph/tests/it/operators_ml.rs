@@ -4,41 +4,18 @@
 use crate::onnx;
 
 use onnx::{Attribute, Attribute::*, Onnx, noise};
-use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::{AttributeProto, TensorProto, attribute_proto::AttributeType, tensor_proto::DataType};
 use vouch_graph::{
-    GraphError,
-    calibrate::calibrate,
     data::Sample,
-    exec::{dequantise_outputs, execute, quantise_inputs},
-    float::FloatGraph,
-    import::{ImportOptions, OnnxModel},
     int::{IntGraph, IntOp},
-    quantise::{QuantiseOptions, quantise},
 };
+
+use crate::support::{Compiled, refuses, sample};
 
 const ML: &str = "ai.onnx.ml";
 
-fn lower(model: &Onnx) -> Result<FloatGraph, GraphError> {
-    OnnxModel::read(&model.bytes(), "test", &ImportOptions::default())?.lower()
-}
-
-/// Outputs of both graphs for each row, after calibration on all rows; a row is all of the model's input.
-fn both(model: &Onnx, rows: &[Vec<f64>]) -> (IntGraph, Vec<[Vec<Vec<f64>>; 2]>) {
-    let float = lower(model).unwrap();
-    let samples: Vec<Sample> = rows.iter().map(|row| Sample { inputs: vec![row.clone()] }).collect();
-    let ranges = calibrate(&float, &samples).unwrap();
-    let int = quantise(&float, &ranges, &QuantiseOptions::default()).unwrap();
-    let run = |sample: &Sample| {
-        let trace = float.trace(sample).unwrap();
-        let reals = float.outputs.iter().map(|id| trace.tensors[id.0].clone()).collect();
-        let integers = execute(&int, &quantise_inputs(&int, sample).unwrap()).unwrap();
-        [reals, dequantise_outputs(&int, &integers)]
-    };
-    let outputs = samples.iter().map(run).collect();
-    (int, outputs)
-}
-
-/// Checks output number `i` of both graphs; what is expected of the float graph is expected to `1e-5`.
+/// Checks output number `i` of both graphs for each row, which is all of the model's input, after calibration on all.
+#[track_caller]
 fn expect(
     model: &Onnx,
     rows: &[Vec<f64>],
@@ -46,19 +23,12 @@ fn expect(
     tolerance: f64,
     expected: impl Fn(&[f64]) -> Vec<f64>,
 ) -> IntGraph {
-    let (int, outputs) = both(model, rows);
-    for (row, [reals, integers]) in rows.iter().zip(&outputs) {
-        let expected = expected(row);
-        assert_eq!(expected.len(), reals[i].len(), "for {row:?}");
-        for ((e, real), integer) in expected.iter().zip(&reals[i]).zip(&integers[i]) {
-            assert!(
-                (e - real).abs() <= 1e-5 * e.abs().max(1.0),
-                "{e} expected for {row:?}, the float graph has {real}"
-            );
-            assert!((e - integer).abs() <= tolerance, "{e} expected for {row:?}, the integer graph has {integer}");
-        }
+    let samples: Vec<Sample> = rows.iter().map(|row| sample(&[row])).collect();
+    let compiled = Compiled::new(model, &samples);
+    for (row, sample) in rows.iter().zip(&samples) {
+        compiled.outputs(sample).are(i, &expected(row), tolerance);
     }
-    int
+    compiled.int
 }
 
 fn one(op: &str, shape: &[i64], attributes: &[Attribute<'_>]) -> Onnx {
@@ -67,10 +37,6 @@ fn one(op: &str, shape: &[i64], attributes: &[Attribute<'_>]) -> Onnx {
 
 fn classifier(op: &str, shape: &[i64], attributes: &[Attribute<'_>]) -> Onnx {
     Onnx::new().input("x", shape).node(op, &["x"], "label,p", attributes).domain(ML).output("label").output("p")
-}
-
-fn refusal(model: &Onnx) -> String {
-    lower(model).unwrap_err().to_string()
 }
 
 /// Rows of numbers on a grid of eighths, so that thresholds are met.
@@ -263,7 +229,7 @@ fn extremes_over_trees_are_those_of_their_leaves() {
     trees.leaf[2][0] = 1;
     let more = [Int("n_targets", 2), Text("aggregate_function", "MIN")];
     let model = one("TreeEnsembleRegressor", &[1, 1], &trees.attributes("target", &more));
-    assert!(refusal(&model).contains("no value for some target"));
+    refuses(&model, "no value for some target");
 }
 
 fn sigmoid(x: f64) -> f64 {
@@ -343,25 +309,123 @@ fn integer_features_are_compared_with_thresholds_between_them() {
     expect(&model, &rows, 0, 1e-3, |x| trees.sums(x, 1));
 }
 
+/// An attribute that is a tensor.
+fn tensor_attribute(name: &str, data: DataType, values: &[f32]) -> AttributeProto {
+    let bytes = data == DataType::Uint8;
+    let tensor = TensorProto {
+        dims: vec![values.len() as i64],
+        data_type: data as i32,
+        int32_data: if bytes { values.iter().map(|v| *v as i32).collect() } else { Vec::new() },
+        float_data: if bytes { Vec::new() } else { values.to_vec() },
+        ..TensorProto::default()
+    };
+    let r#type = AttributeType::Tensor as i32;
+    AttributeProto { name: name.to_owned(), r#type, t: Some(tensor), ..AttributeProto::default() }
+}
+
+/// Leaves of an ensemble of operator set 5 in order: what each adds to which target.
+type Leaves = [(i64, f32); 5];
+
+/// Two trees: `x0 <= 0.5` has leaf 0, otherwise `x1 > -1` leaf 1 or 2; `x1` among 1 and 2 leaf 3 or 4.
+fn ensemble(leaves: &Leaves, targets: i64, (aggregate, transform): (i64, i64)) -> Onnx {
+    let (ids, weights) = (leaves.map(|leaf| leaf.0), leaves.map(|leaf| leaf.1));
+    let attributes = [
+        Ints("tree_roots", &[0, 2]),
+        Ints("nodes_featureids", &[0, 1, 1]),
+        Ints("nodes_truenodeids", &[0, 1, 3]),
+        Ints("nodes_trueleafs", &[1, 1, 1]),
+        Ints("nodes_falsenodeids", &[1, 2, 4]),
+        Ints("nodes_falseleafs", &[0, 1, 1]),
+        Ints("leaf_targetids", &ids),
+        Int("n_targets", targets),
+        Int("aggregate_function", aggregate),
+        Int("post_transform", transform),
+    ];
+    let mut model = one("TreeEnsemble", &[1, 2], &attributes);
+    model.graph.node[0].attribute.extend([
+        tensor_attribute("nodes_modes", DataType::Uint8, &[0.0, 3.0, 6.0]),
+        tensor_attribute("nodes_splits", DataType::Float, &[0.5, -1.0, 0.0]),
+        tensor_attribute("membership_values", DataType::Float, &[1.0, 2.0, f32::NAN]),
+        tensor_attribute("leaf_weights", DataType::Float, &weights),
+    ]);
+    model
+}
+
+/// Its leaves for a row.
+fn reached(x: &[f64]) -> [usize; 2] {
+    let first = if x[0] <= 0.5 {
+        0
+    } else if x[1] > -1.0 {
+        1
+    } else {
+        2
+    };
+    [first, if [1.0, 2.0].contains(&x[1]) { 3 } else { 4 }]
+}
+
+fn rows_of_every_leaf() -> Vec<Vec<f64>> {
+    [0.0, 0.5, 0.625].iter().flat_map(|a| [-2.0, -1.0, 1.0, 1.5, 2.0].map(|b| vec![*a, b])).collect()
+}
+
+#[test]
+fn ensembles_of_operator_set_5_aggregate_their_leaves() {
+    let leaves: Leaves = [(0, 1.0), (0, -0.5), (0, 0.25), (0, 2.0), (0, -1.5)];
+    type Aggregate = fn(f64, f64) -> f64;
+    let aggregates: [Aggregate; 4] = [|a, b| (a + b) / 2.0, |a, b| a + b, f64::min, f64::max];
+    for (number, aggregate) in aggregates.into_iter().enumerate() {
+        let model = ensemble(&leaves, 1, (number as i64, 0));
+        expect(&model, &rows_of_every_leaf(), 0, 1e-3, |x| {
+            let [a, b] = reached(x).map(|leaf| f64::from(leaves[leaf].1));
+            vec![aggregate(a, b)]
+        });
+    }
+    refuses(&ensemble(&leaves, 1, (4, 0)), "the aggregate function 4 does not exist");
+}
+
+#[test]
+fn ensembles_of_operator_set_5_transform_their_scores() {
+    let leaves: Leaves = [(0, 1.0), (1, -0.5), (0, 0.25), (1, 2.0), (0, -1.5)];
+    let scores = |x: &[f64]| {
+        let mut scores = [0.0; 2];
+        reached(x).into_iter().for_each(|leaf| scores[leaves[leaf].0 as usize] += f64::from(leaves[leaf].1));
+        scores
+    };
+    let shares = |exp: [f64; 2]| exp.map(|e| e / (exp[0] + exp[1])).to_vec();
+    type Transform<'a> = &'a dyn Fn([f64; 2]) -> Vec<f64>;
+    let transforms: [Transform<'_>; 4] = [
+        &|s| s.to_vec(),
+        &|s| shares(s.map(f64::exp)),
+        &|s| s.map(sigmoid).to_vec(),
+        // A score of zero has no share.
+        &|s| shares(s.map(|s| if s == 0.0 { 0.0 } else { s.exp() })),
+    ];
+    for (number, transform) in transforms.into_iter().enumerate() {
+        let model = ensemble(&leaves, 2, (1, number as i64));
+        expect(&model, &rows_of_every_leaf(), 0, 1e-3, |x| transform(scores(x)));
+    }
+    refuses(&ensemble(&leaves, 2, (1, 4)), "PROBIT");
+    refuses(&ensemble(&leaves, 2, (1, 5)), "the post-transform 5 does not exist");
+}
+
 #[test]
 fn ensembles_that_are_none_are_refused() {
     let mut trees = Trees::default();
     trees.stump("BRANCH_LEQ", 0, 0.5, (&[(0, 1.0)], &[(0, 2.0)]));
-    let with = |trees: &Trees, more: &[Attribute<'_>]| {
-        refusal(&classifier("TreeEnsembleClassifier", &[1, 1], &trees.attributes("class", more)))
+    let refused = |trees: &Trees, more: &[Attribute<'_>], why: &str| {
+        refuses(&classifier("TreeEnsembleClassifier", &[1, 1], &trees.attributes("class", more)), why);
     };
     let labels = Ints("classlabels_int64s", &[0, 1]);
-    assert!(with(&trees, &[labels, Text("post_transform", "PROBIT")]).contains("PROBIT"));
-    assert!(with(&trees, &[]).contains("no labels"));
+    refused(&trees, &[labels, Text("post_transform", "PROBIT")], "PROBIT");
+    refused(&trees, &[], "no labels");
     let mut cycle = trees.clone();
     cycle.yes[0] = 0;
-    assert!(with(&cycle, &[labels]).contains("leads back"));
+    refused(&cycle, &[labels], "leads back");
     let mut missing = trees.clone();
     missing.no[0] = 9;
-    assert!(with(&missing, &[labels]).contains("has no node 9"));
+    refused(&missing, &[labels], "has no node 9");
     let mut beyond = trees.clone();
     beyond.feature[0] = 4;
-    assert!(with(&beyond, &[labels]).contains("feature 4 of 1"));
+    refused(&beyond, &[labels], "feature 4 of 1");
 }
 
 #[test]
@@ -455,15 +519,72 @@ fn support_vectors_of_every_kernel_agree_with_their_formula() {
         let scores = |x: &[f64]| (0..3).map(|p| f64::from(rho[p]) + sum(x, &pairs[p])).collect::<Vec<f64>>();
         let model = classifier("SVMClassifier", &[1, 3], &attributes);
         expect(&model, &rows, 1, 0.01, scores);
-        let (_, outputs) = both(&model, &rows);
-        for (row, [reals, _]) in rows.iter().zip(&outputs) {
-            let s = scores(row);
+        let best = |x: &[f64]| {
             let mut votes = [0; 3];
-            [(0, 1), (0, 2), (1, 2)].iter().zip(&s).for_each(|((i, j), s)| votes[if *s > 0.0 { *i } else { *j }] += 1);
-            let best = (0..3).max_by_key(|i| (votes[*i], 2 - i)).unwrap();
-            assert_eq!(reals[0], [10.0 * (best as f64 + 1.0)], "{name}: {row:?}");
-        }
+            let pairs = [(0, 1), (0, 2), (1, 2)];
+            pairs.iter().zip(scores(x)).for_each(|((i, j), s)| votes[if s > 0.0 { *i } else { *j }] += 1);
+            (0..3).max_by_key(|i| (votes[*i], 2 - i)).unwrap()
+        };
+        expect(&model, &rows, 0, 0.0, |x| vec![10.0 * (best(x) as f64 + 1.0)]);
     }
+}
+
+#[test]
+fn probabilities_of_support_vectors_are_a_sigmoid_of_their_score() {
+    let (vectors, coefficients) = (noise(8, 12), [0.75f32, -0.5, 1.0, -1.25]);
+    let machine = [
+        Text("kernel_type", "RBF"),
+        Floats("kernel_params", &[0.5, 0.0, 3.0]),
+        Floats("support_vectors", &vectors),
+        Floats("coefficients", &coefficients),
+        Floats("rho", &[0.125]),
+        Ints("vectors_per_class", &[2, 2]),
+        Ints("classlabels_ints", &[3, 8]),
+    ];
+    let score = |x: &[f64]| -> f64 {
+        let part = |j: usize| f64::from(coefficients[j]) * kernel("RBF", x, &vectors[j * 3..j * 3 + 3]);
+        0.125 + (0..4).map(part).sum::<f64>()
+    };
+    let with = |more: &[Attribute<'_>]| {
+        classifier("SVMClassifier", &[1, 3], &machine.iter().chain(more).copied().collect::<Vec<_>>())
+    };
+    let rows = grid(6, 24, 3, 1.5);
+    let model = with(&[Floats("prob_a", &[-1.5]), Floats("prob_b", &[0.25])]);
+    expect(&model, &rows, 0, 0.0, |x| vec![if score(x) > 0.0 { 3.0 } else { 8.0 }]);
+    expect(&model, &rows, 1, 0.01, |x| {
+        let first = sigmoid(1.5 * score(x) - 0.25);
+        vec![first, 1.0 - first]
+    });
+    // Without probabilities there are the score's two signs, or what a transform makes of them.
+    expect(&with(&[]), &rows, 1, 0.01, |x| vec![-score(x), score(x)]);
+    let logistic = with(&[Text("post_transform", "LOGISTIC")]);
+    expect(&logistic, &rows, 1, 0.01, |x| vec![sigmoid(-score(x)), sigmoid(score(x))]);
+    refuses(&with(&[Floats("prob_a", &[-1.5])]), "prob_a and prob_b differ in length");
+    let three = [
+        Floats("support_vectors", &vectors),
+        Floats("coefficients", &noise(9, 8)),
+        Floats("rho", &[0.25, -0.125, 0.5]),
+        Floats("prob_a", &[-1.0; 3]),
+        Floats("prob_b", &[0.0; 3]),
+        Ints("vectors_per_class", &[1, 2, 1]),
+        Ints("classlabels_ints", &[10, 20, 30]),
+    ];
+    refuses(&classifier("SVMClassifier", &[1, 3], &three), "probabilities of more than two classes");
+}
+
+#[test]
+fn machines_without_vectors_are_linear_and_those_of_one_class_tell_what_is_outside() {
+    let coefficients = noise(4, 6);
+    let rows = grid(2, 20, 3, 2.0);
+    let score = |x: &[f64], o: usize| 0.25 + (0..3).map(|f| x[f] * f64::from(coefficients[o * 3 + f])).sum::<f64>();
+    let labels = [Floats("coefficients", &coefficients), Floats("rho", &[0.25]), Ints("classlabels_ints", &[5, 9])];
+    let model = classifier("SVMClassifier", &[1, 3], &labels);
+    expect(&model, &rows, 0, 0.0, |x| vec![if score(x, 0) >= score(x, 1) { 5.0 } else { 9.0 }]);
+    expect(&model, &rows, 1, 1e-3, |x| vec![score(x, 0), score(x, 1)]);
+    let own = [Floats("coefficients", &coefficients[..3]), Floats("rho", &[0.25])];
+    expect(&one("SVMRegressor", &[1, 3], &own), &rows, 0, 1e-3, |x| vec![score(x, 0)]);
+    let outlier = one("SVMRegressor", &[1, 3], &[own[0], own[1], Int("one_class", 1)]);
+    expect(&outlier, &rows, 0, 0.0, |x| vec![if score(x, 0) > 0.0 { 1.0 } else { -1.0 }]);
 }
 
 #[test]
@@ -527,6 +648,6 @@ fn categories_and_labels_are_found_by_value() {
     let to = [keys, Texts("values_strings", &["a", "b", "c"])];
     expect(&typed("LabelEncoder", &to), &rows, 0, 0.0, whole(&[0.0, 1.0, 2.0], -1.0));
     let text = [Texts("keys_strings", &["a"]), Ints("values_int64s", &[1])];
-    assert!(refusal(&typed("LabelEncoder", &text)).contains("keys are text"));
-    assert!(refusal(&typed("OneHotEncoder", &[Texts("cats_strings", &["a"])])).contains("text"));
+    refuses(&typed("LabelEncoder", &text), "keys are text");
+    refuses(&typed("OneHotEncoder", &[Texts("cats_strings", &["a"])]), "text");
 }

@@ -1,9 +1,8 @@
 //! Operators that write elements to positions.
 
-use crate::cases;
 use crate::onnx;
 
-use cases::{gives, refuses};
+use crate::support::{fixing, gives_live_and_fixed, refuses};
 use onnx::{Attribute, Attribute::*, Onnx};
 use tract_onnx::pb::tensor_proto::DataType;
 
@@ -23,18 +22,18 @@ const REDUCTIONS: [(&str, [f64; 4]); 5] = [
 
 #[test]
 fn updates_of_one_element_come_in_their_order() {
-    let data: (&str, &[f64]) = ("x", &[1.0, 2.0, 2.0, 4.0]);
-    let updates: (&str, &[f64]) = ("u", &[4.0, 5.0, -3.0]);
-    let indices: (&str, &[f64]) = ("i", &[1.0, -1.0, 1.0]);
+    let data: &[f64] = &[1.0, 2.0, 2.0, 4.0];
+    let updates: &[f64] = &[4.0, 5.0, -3.0];
+    let indices: &[f64] = &[1.0, -1.0, 1.0];
     for (reduction, expected) in REDUCTIONS {
         let attributes = [Text("reduction", reduction)];
         let model = scatter("ScatterElements", [&[4], &[3], &[3]], &attributes);
-        gives(&model, &[data, indices, updates], &[&expected], 2e-3, &["i"]);
+        gives_live_and_fixed(&model, &["i"], &[data, indices, updates], &[&expected], 2e-3);
         let model = scatter("ScatterND", [&[4], &[3, 1], &[3]], &attributes);
-        gives(&model, &[data, indices, updates], &[&expected], 2e-3, &["i"]);
+        gives_live_and_fixed(&model, &["i"], &[data, indices, updates], &[&expected], 2e-3);
     }
     let unknown = scatter("ScatterND", [&[4], &[3, 1], &[3]], &[Text("reduction", "xor")]);
-    refuses(&unknown, &[], &[], "its reduction is `xor`");
+    refuses(&unknown, "its reduction is `xor`");
 }
 
 #[test]
@@ -43,25 +42,24 @@ fn integers_are_scattered_exactly() {
         let model = Onnx::new().typed_input("x", &[4], DataType::Int64).typed_input("i", &[3, 1], DataType::Int64);
         let model = model.typed_input("u", &[3], DataType::Int64);
         let model = model.node("ScatterND", &["x", "i", "u"], "y", &[Text("reduction", reduction)]).output("y");
-        let inputs: &[(&str, &[f64])] =
-            &[("x", &[1.0, 2.0, 2.0, 4.0]), ("i", &[1.0, -1.0, 1.0]), ("u", &[4.0, 5.0, -3.0])];
-        gives(&model, inputs, &[&expected], 0.0, &["i"]);
+        let inputs: &[&[f64]] = &[&[1.0, 2.0, 2.0, 4.0], &[1.0, -1.0, 1.0], &[4.0, 5.0, -3.0]];
+        gives_live_and_fixed(&model, &["i"], inputs, &[&expected], 0.0);
     }
 }
 
 #[test]
 fn scatters_reach_part_of_an_axis_and_whole_slices() {
-    let data: (&str, &[f64]) = ("x", &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    let data: &[f64] = &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
     let model = scatter("ScatterElements", [&[3, 2], &[2, 1], &[2, 1]], &[Int("axis", 0)]);
-    let inputs: &[(&str, &[f64])] = &[data, ("i", &[2.0, 0.0]), ("u", &[7.0, 8.0])];
-    gives(&model, inputs, &[&[8.0, 2.0, 3.0, 4.0, 7.0, 6.0]], 2e-3, &["i"]);
+    let inputs: &[&[f64]] = &[data, &[2.0, 0.0], &[7.0, 8.0]];
+    gives_live_and_fixed(&model, &["i"], inputs, &[&[8.0, 2.0, 3.0, 4.0, 7.0, 6.0]], 2e-3);
     let model = scatter("ScatterElements", [&[3, 2], &[1, 2], &[1, 2]], &[Int("axis", 1)]);
-    let inputs: &[(&str, &[f64])] = &[data, ("i", &[1.0, 0.0]), ("u", &[7.0, 8.0])];
-    gives(&model, inputs, &[&[8.0, 7.0, 3.0, 4.0, 5.0, 6.0]], 2e-3, &["i"]);
+    let inputs: &[&[f64]] = &[data, &[1.0, 0.0], &[7.0, 8.0]];
+    gives_live_and_fixed(&model, &["i"], inputs, &[&[8.0, 7.0, 3.0, 4.0, 5.0, 6.0]], 2e-3);
     let model = scatter("ScatterND", [&[3, 2], &[1, 1], &[1, 2]], &[]);
-    let inputs: &[(&str, &[f64])] = &[data, ("i", &[-2.0]), ("u", &[7.0, 8.0])];
-    gives(&model, inputs, &[&[1.0, 2.0, 7.0, 8.0, 5.0, 6.0]], 2e-3, &["i"]);
-    refuses(&model, &[data, ("i", &[3.0])], &["i"], "index 3 on an axis of 3");
+    let inputs: &[&[f64]] = &[data, &[-2.0], &[7.0, 8.0]];
+    gives_live_and_fixed(&model, &["i"], inputs, &[&[1.0, 2.0, 7.0, 8.0, 5.0, 6.0]], 2e-3);
+    refuses(fixing(&model, &[("i", &[3.0])]), "index 3 on an axis of 3");
 }
 
 #[test]
@@ -70,12 +68,10 @@ fn caches_grow_and_turn() {
         let model = Onnx::new().input("x", &[2, 3, 1]).input("u", &[2, 2, 1]).typed_input("i", &[2], DataType::Int64);
         model.node("TensorScatter", &["x", "u", "i"], "y", &[Text("mode", mode)]).output("y").opset(24)
     };
-    let inputs = |start: &'static [f64]| {
-        [("x", &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0][..]), ("u", &[7.0, 8.0, 9.0, 10.0][..]), ("i", start)]
-    };
-    gives(&model("linear"), &inputs(&[1.0, 0.0]), &[&[1.0, 7.0, 8.0, 9.0, 10.0, 6.0]], 2e-3, &["i"]);
-    gives(&model("circular"), &inputs(&[2.0, 1.0]), &[&[8.0, 2.0, 7.0, 4.0, 9.0, 10.0]], 2e-3, &["i"]);
-    refuses(&model("linear"), &inputs(&[2.0, 0.0]), &["i"], "index 3 on an axis of 3");
+    let inputs = |start: &'static [f64]| [&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0][..], &[7.0, 8.0, 9.0, 10.0][..], start];
+    gives_live_and_fixed(&model("linear"), &["i"], &inputs(&[1.0, 0.0]), &[&[1.0, 7.0, 8.0, 9.0, 10.0, 6.0]], 2e-3);
+    gives_live_and_fixed(&model("circular"), &["i"], &inputs(&[2.0, 1.0]), &[&[8.0, 2.0, 7.0, 4.0, 9.0, 10.0]], 2e-3);
+    refuses(fixing(&model("linear"), &[("i", &[2.0, 0.0])]), "index 3 on an axis of 3");
 }
 
 #[test]
@@ -85,8 +81,8 @@ fn unpooling_undoes_windows_that_overlap() {
         model.node("MaxUnpool", &["x", "i"], "y", attributes).output("y")
     };
     // Windows 0..3 and 1..4 of four positions: both took position 2.
-    let inputs: &[(&str, &[f64])] = &[("x", &[3.0, 3.0, 1.0, 2.0]), ("i", &[2.0, 2.0, 4.0, 7.0])];
+    let inputs: &[&[f64]] = &[&[3.0, 3.0, 1.0, 2.0], &[2.0, 2.0, 4.0, 7.0]];
     let model = unpool(&[Ints("kernel_shape", &[3])]);
-    gives(&model, inputs, &[&[0.0, 0.0, 3.0, 0.0, 1.0, 0.0, 0.0, 2.0]], 1e-3, &["i"]);
-    refuses(&unpool(&[Ints("kernel_shape", &[3, 3])]), inputs, &[], "kernel_shape");
+    gives_live_and_fixed(&model, &["i"], inputs, &[&[0.0, 0.0, 3.0, 0.0, 1.0, 0.0, 0.0, 2.0]], 1e-3);
+    refuses(&unpool(&[Ints("kernel_shape", &[3, 3])]), "kernel_shape");
 }

@@ -1,10 +1,9 @@
 //! Pools and convolutions over any number of axes, products over named axes, determinants: expected numbers follow
 //! ONNX's definitions, and known weights check computed ones.
 
-use crate::expected;
 use crate::onnx;
 
-use expected::{check, close, outputs, refusal};
+use crate::support::{agreed, check, close, refuses};
 use onnx::{Attribute, Attribute::*, Onnx, noise};
 
 fn one(op: &str, shape: &[i64], output: &str, attributes: &[Attribute<'_>]) -> Onnx {
@@ -20,13 +19,13 @@ fn reals(values: &[f32]) -> Vec<f64> {
 fn the_first_of_equal_elements_is_the_greatest() {
     let kernel = [Ints("kernel_shape", &[2, 2]), Ints("pads", &[1, 0, 0, 0])];
     let x: &[f64] = &[5.0, 5.0, 1.0, 7.0, 2.0, 7.0];
-    let got = outputs("rows", &one("MaxPool", &[1, 1, 2, 3], "y,i", &kernel), &[x]);
+    let got = agreed(("rows", &one("MaxPool", &[1, 1, 2, 3], "y,i", &kernel)), &[x]);
     close("rows", &got[0], &[5.0, 5.0, 7.0, 7.0], 1e-9);
     close("rows", &got[1], &[0.0, 1.0, 3.0, 5.0], 1e-9);
     // Of two channels stored column by column.
     let twice = [x, x].concat();
     let columns = [&kernel[..], &[Int("storage_order", 1)]].concat();
-    let got = outputs("columns", &one("MaxPool", &[1, 2, 2, 3], "y,i", &columns), &[&twice]);
+    let got = agreed(("columns", &one("MaxPool", &[1, 2, 2, 3], "y,i", &columns)), &[&twice]);
     close("columns", &got[1], &[0.0, 2.0, 1.0, 5.0, 6.0, 8.0, 7.0, 11.0], 1e-9);
 }
 
@@ -34,15 +33,15 @@ fn the_first_of_equal_elements_is_the_greatest() {
 fn pools_slide_over_three_axes() {
     let x: Vec<f64> = (0..12).map(f64::from).collect();
     let kernel = [Ints("kernel_shape", &[2, 2, 1]), Ints("dilations", &[1, 1, 2])];
-    check("max", &one("MaxPool", &[1, 1, 2, 2, 3], "y", &kernel), &[&x], &[9.0, 10.0, 11.0]);
-    check("mean", &one("AveragePool", &[1, 1, 2, 2, 3], "y", &kernel), &[&x], &[4.5, 5.5, 6.5]);
+    check(("max", &one("MaxPool", &[1, 1, 2, 2, 3], "y", &kernel)), &[&x], &[9.0, 10.0, 11.0]);
+    check(("mean", &one("AveragePool", &[1, 1, 2, 2, 3], "y", &kernel)), &[&x], &[4.5, 5.5, 6.5]);
     // A last window that lies half in the padding, and beyond it.
     let ceil = [Ints("kernel_shape", &[3]), Ints("strides", &[2]), Ints("pads", &[0, 1]), Int("ceil_mode", 1)];
     let counted = [&ceil[..], &[Int("count_include_pad", 1)]].concat();
-    check("edge", &one("AveragePool", &[1, 1, 5], "y", &ceil), &[&x[..5]], &[1.0, 3.0, 4.0]);
-    check("counted", &one("AveragePool", &[1, 1, 5], "y", &counted), &[&x[..5]], &[1.0, 3.0, 2.0]);
+    check(("edge", &one("AveragePool", &[1, 1, 5], "y", &ceil)), &[&x[..5]], &[1.0, 3.0, 4.0]);
+    check(("counted", &one("AveragePool", &[1, 1, 5], "y", &counted)), &[&x[..5]], &[1.0, 3.0, 2.0]);
     let outside = [Ints("kernel_shape", &[1]), Ints("pads", &[1, 0])];
-    assert!(refusal(&one("MaxPool", &[1, 1, 5], "y", &outside)).contains("in the padding alone"));
+    refuses(&one("MaxPool", &[1, 1, 5], "y", &outside), "in the padding alone");
 }
 
 #[test]
@@ -53,10 +52,10 @@ fn norms_have_any_whole_exponent() {
         let power = f64::from(p as i32);
         let norm = |pair: &[f64]| pair.iter().map(|v| v.abs().powf(power)).sum::<f64>().powf(1.0 / power);
         let expected: Vec<f64> = x.windows(2).map(norm).collect();
-        check("LpPool", &one("LpPool", &[1, 1, 5], "y", &[kernel, Int("p", p)]), &[x], &expected);
-        check("GlobalLpPool", &one("GlobalLpPool", &[1, 1, 5], "y", &[Int("p", p)]), &[x], &[norm(x)]);
+        check(("LpPool", &one("LpPool", &[1, 1, 5], "y", &[kernel, Int("p", p)])), &[x], &expected);
+        check(("GlobalLpPool", &one("GlobalLpPool", &[1, 1, 5], "y", &[Int("p", p)])), &[x], &[norm(x)]);
     }
-    assert!(refusal(&one("LpPool", &[1, 1, 5], "y", &[kernel, Int("p", 0)])).contains("its exponent p is 0"));
+    refuses(&one("LpPool", &[1, 1, 5], "y", &[kernel, Int("p", 0)]), "its exponent p is 0");
 }
 
 /// A convolution with its weight and bias known, or given as inputs.
@@ -89,9 +88,9 @@ fn computed_weights_do_what_known_ones_do() {
             let w = [&lead[..], kernel].concat();
             let model = |known| convolution(op, &x, (&w, &weights), known, &attributes);
             let case = format!("{op} over {axes} axes");
-            let expected = outputs(&case, &model(true), &[&values]);
+            let expected = agreed((&case, &model(true)), &[&values]);
             let bias: &[f64] = &[0.5, -0.25, 0.125, 1.0];
-            let got = outputs(&case, &model(false), &[&values, &reals(&weights), bias]);
+            let got = agreed((&case, &model(false)), &[&values, &reals(&weights), bias]);
             close(&case, &got[0], &expected[0], 1e-6);
         }
     }
@@ -102,7 +101,7 @@ fn a_transposed_convolution_may_reach_less_than_its_output() {
     let model = Onnx::new().input("x", &[1, 1, 2]).input("w", &[1, 1, 2]);
     let attributes = [Ints("strides", &[3]), Ints("output_shape", &[7])];
     let model = model.node("ConvTranspose", &["x", "w"], "y", &attributes).output("y");
-    check("zeros", &model, &[&[1.0, 2.0], &[3.0, 4.0]], &[3.0, 4.0, 0.0, 6.0, 8.0, 0.0, 0.0]);
+    check(("zeros", &model), &[&[1.0, 2.0], &[3.0, 4.0]], &[3.0, 4.0, 0.0, 6.0, 8.0, 0.0, 0.0]);
 }
 
 #[test]
@@ -113,7 +112,7 @@ fn taps_move_by_their_offsets() {
     // Down by a half, right by a half and by three; the second tap of the second position counts half.
     let offsets: &[f64] = &[0.5, 0.0, 0.0, 0.5, 0.0, 0.0, 3.0, 0.0];
     let given: [&[f64]; 4] = [&[1.0, 2.0, 4.0], &[1.0, 10.0], offsets, &[1.0, 1.0, 1.0, 0.5]];
-    check("moved", &model, &given, &[0.5, 23.0]);
+    check(("moved", &model), &given, &[0.5, 23.0]);
 }
 
 #[test]
@@ -125,10 +124,10 @@ fn a_causal_convolution_carries_its_last_elements() {
         model.node("CausalConvWithState", &["x", "w", "", state], "y,p", &[]).output("y").output("p")
     };
     let (x, w): (&[f64], &[f64]) = (&[1.0, 2.0, 3.0, 4.0], &[1.0, 2.0, 3.0, 0.0, 1.0, 0.0]);
-    let got = outputs("first", &model(false), &[x, w]);
+    let got = agreed(("first", &model(false)), &[x, w]);
     close("first", &got[0], &[3.0, 8.0, 0.0, 3.0], 1e-9);
     close("first", &got[1], x, 1e-9);
-    let got = outputs("next", &model(true), &[x, w, &[5.0, 6.0, 7.0, 8.0]]);
+    let got = agreed(("next", &model(true)), &[x, w, &[5.0, 6.0, 7.0, 8.0]]);
     close("next", &got[0], &[20.0, 14.0, 8.0, 3.0], 1e-9);
 }
 
@@ -142,26 +141,26 @@ fn einsum(equation: &str, shapes: &[&[i64]]) -> Onnx {
 #[test]
 fn equations_name_axes() {
     let (a, b): (&[f64], &[f64]) = (&[1.0, 2.0, 3.0, 4.0], &[5.0, 6.0]);
-    check("trace", &einsum("ii", &[&[2, 2]]), &[a], &[5.0]);
-    check("diagonal", &einsum("...ii->...i", &[&[1, 2, 2]]), &[a], &[1.0, 4.0]);
-    check("in the letters' order", &einsum("ba", &[&[2, 2]]), &[a], &[1.0, 3.0, 2.0, 4.0]);
-    check("capitals first", &einsum("aB, a", &[&[2, 2], &[2]]), &[a, b], &[23.0, 34.0]);
-    check("product", &einsum("ij,j->i", &[&[2, 2], &[2]]), &[a, b], &[17.0, 39.0]);
-    check("outer", &einsum("i,j->ji", &[&[2], &[1]]), &[b, &[3.0]], &[15.0, 18.0]);
-    check("broadcast", &einsum("...i,...i->...", &[&[2, 2], &[1, 2]]), &[a, b], &[17.0, 39.0]);
-    check("three", &einsum("ij,jk,k->i", &[&[2, 2], &[2, 2], &[2]]), &[a, a, b], &[95.0, 207.0]);
-    assert!(refusal(&einsum("ij,jk", &[&[2, 3], &[2, 3]])).contains("an axis of 3 and of 2 elements"));
-    assert!(refusal(&einsum("ij->k", &[&[2, 3]])).contains("the output of its equation"));
+    check(("trace", &einsum("ii", &[&[2, 2]])), &[a], &[5.0]);
+    check(("diagonal", &einsum("...ii->...i", &[&[1, 2, 2]])), &[a], &[1.0, 4.0]);
+    check(("in the letters' order", &einsum("ba", &[&[2, 2]])), &[a], &[1.0, 3.0, 2.0, 4.0]);
+    check(("capitals first", &einsum("aB, a", &[&[2, 2], &[2]])), &[a, b], &[23.0, 34.0]);
+    check(("product", &einsum("ij,j->i", &[&[2, 2], &[2]])), &[a, b], &[17.0, 39.0]);
+    check(("outer", &einsum("i,j->ji", &[&[2], &[1]])), &[b, &[3.0]], &[15.0, 18.0]);
+    check(("broadcast", &einsum("...i,...i->...", &[&[2, 2], &[1, 2]])), &[a, b], &[17.0, 39.0]);
+    check(("three", &einsum("ij,jk,k->i", &[&[2, 2], &[2, 2], &[2]])), &[a, a, b], &[95.0, 207.0]);
+    refuses(&einsum("ij,jk", &[&[2, 3], &[2, 3]]), "an axis of 3 and of 2 elements");
+    refuses(&einsum("ij->k", &[&[2, 3]]), "the output of its equation");
 }
 
 #[test]
 fn determinants_of_small_matrices() {
-    check("1", &one("Det", &[2, 1, 1], "y", &[]), &[&[3.0, -4.0]], &[3.0, -4.0]);
+    check(("1", &one("Det", &[2, 1, 1], "y", &[])), &[&[3.0, -4.0]], &[3.0, -4.0]);
     let three: &[f64] = &[2.0, 0.0, 1.0, 1.0, 3.0, 2.0, 1.0, 1.0, 4.0];
-    check("3", &one("Det", &[3, 3], "y", &[]), &[three], &[18.0]);
+    check(("3", &one("Det", &[3, 3], "y", &[])), &[three], &[18.0]);
     // Rows of a diagonal matrix in another order.
     let mut five = vec![0.0; 25];
     [(0, 3), (1, 0), (2, 4), (3, 1), (4, 2)].iter().for_each(|(row, column)| five[row * 5 + column] = 2.0);
-    check("5", &one("Det", &[5, 5], "y", &[]), &[&five], &[-32.0]);
-    assert!(refusal(&one("Det", &[9, 9], "y", &[])).contains("its matrices have 9 rows"));
+    check(("5", &one("Det", &[5, 5], "y", &[])), &[&five], &[-32.0]);
+    refuses(&one("Det", &[9, 9], "y", &[]), "its matrices have 9 rows");
 }

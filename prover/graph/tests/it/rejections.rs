@@ -1,14 +1,15 @@
 //! Bad models, bad data, bad inputs: each gets its error, none a panic.
 
-#[allow(dead_code)]
-use crate::onnx;
+use crate::{
+    onnx::{Onnx, noise},
+    support::{Compiled, imported, quantised, refusal, sample},
+};
 
 use std::{
     collections::BTreeMap,
     io::{Cursor, Write},
 };
 
-use onnx::{Onnx, noise};
 use tract_onnx::pb::{
     StringStringEntryProto,
     tensor_proto::{DataLocation, DataType},
@@ -18,19 +19,11 @@ use vouch_graph::{
     calibrate::calibrate,
     data::{Sample, read_json, read_npz},
     exec::{execute, quantise_inputs},
-    float::{Element, FloatGraph, InputSpec},
+    float::{Element, InputSpec},
     import::{ImportOptions, OnnxModel},
     int::{Condition, IntGraph, IntNode, IntOp, IntTensor, Interval, Rescale, RescaleKind, ScaleExp, Source, TensorId},
     quantise::{QuantiseOptions, quantise},
 };
-
-fn import(bytes: &[u8], options: &ImportOptions) -> Result<FloatGraph, GraphError> {
-    OnnxModel::read(bytes, "model.onnx", options)?.lower()
-}
-
-fn refused(model: &Onnx) -> GraphError {
-    import(&model.bytes(), &ImportOptions::default()).unwrap_err()
-}
 
 fn gemm() -> Onnx {
     Onnx::new()
@@ -42,16 +35,13 @@ fn gemm() -> Onnx {
 }
 
 fn compiled() -> IntGraph {
-    let float = import(&gemm().bytes(), &ImportOptions::default()).unwrap();
-    let samples = [Sample { inputs: vec![vec![1.0, -1.0, 0.5]] }];
-    let ranges = calibrate(&float, &samples).unwrap();
-    quantise(&float, &ranges, &QuantiseOptions::default()).unwrap()
+    Compiled::new(&gemm(), &[sample(&[&[1.0, -1.0, 0.5]])]).int
 }
 
 #[test]
 fn bytes_that_are_no_model_are_refused() {
     for bytes in [&b""[..], b"hello, this is no protobuf", &[0x08, 0x08]] {
-        let error = import(bytes, &ImportOptions::default()).unwrap_err();
+        let error = imported(bytes, &ImportOptions::default()).unwrap_err();
         assert_eq!(error.code(), "not_onnx", "{error}");
     }
 }
@@ -64,18 +54,18 @@ fn every_changed_byte_is_an_error_or_another_model() {
             let mut changed = bytes.clone();
             changed[at] ^= flip;
             // What counts is that it returns.
-            let _ = import(&changed, &ImportOptions::default());
+            let _ = imported(&changed, &ImportOptions::default());
         }
     }
     for len in 0..bytes.len() {
-        let _ = import(&bytes[..len], &ImportOptions::default());
+        let _ = imported(&bytes[..len], &ImportOptions::default());
     }
 }
 
 #[test]
 fn an_unknown_operator_is_named_with_its_node() {
     let model = Onnx::new().input("x", &[1, 3]).node("NonMaxSuppression", &["x"], "y", &[]).output("y");
-    let error = refused(&model);
+    let error = refusal(&model);
     assert!(
         matches!(&error, GraphError::UnsupportedOperator { node, operator, .. }
         if node == "NonMaxSuppression_y" && operator == "NonMaxSuppression"),
@@ -87,7 +77,7 @@ fn an_unknown_operator_is_named_with_its_node() {
 fn a_custom_domain_is_named() {
     let mut model = Onnx::new().input("x", &[1, 3]).node("Magic", &["x"], "y", &[]).output("y");
     model.graph.node[0].domain = "com.example".to_owned();
-    let error = refused(&model);
+    let error = refusal(&model);
     assert!(error.to_string().contains("com.example::Magic"), "{error}");
     assert!(error.to_string().contains("custom domain"), "{error}");
 }
@@ -95,7 +85,7 @@ fn a_custom_domain_is_named() {
 #[test]
 fn an_open_dimension_needs_a_shape() {
     let model = Onnx::new().input("x", &[1, 0]).node("Relu", &["x"], "y", &[]).output("y");
-    let error = refused(&model);
+    let error = refusal(&model);
     assert!(
         matches!(&error, GraphError::DynamicShape { input, axis: 1, symbol }
         if input == "x" && symbol == "n"),
@@ -105,18 +95,18 @@ fn an_open_dimension_needs_a_shape() {
         fixed: BTreeMap::new(),
         input_shapes: BTreeMap::from([(name.to_owned(), shape.to_vec())]),
     };
-    let float = import(&model.bytes(), &with("x", &[1, 4])).unwrap();
+    let float = imported(&model.bytes(), &with("x", &[1, 4])).unwrap();
     assert_eq!(float.input_specs()[0].shape, [1, 4]);
-    let error = import(&model.bytes(), &with("x", &[2, 4])).unwrap_err();
+    let error = imported(&model.bytes(), &with("x", &[2, 4])).unwrap_err();
     assert_eq!(error.code(), "shape_override", "{error}");
-    let error = import(&model.bytes(), &with("z", &[1, 4])).unwrap_err();
+    let error = imported(&model.bytes(), &with("z", &[1, 4])).unwrap_err();
     assert_eq!(error.code(), "unknown_input", "{error}");
 }
 
 #[test]
 fn an_open_batch_is_one() {
     let model = Onnx::new().input("x", &[0, 3]).node("Relu", &["x"], "y", &[]).output("y");
-    let float = import(&model.bytes(), &ImportOptions::default()).unwrap();
+    let float = imported(&model.bytes(), &ImportOptions::default()).unwrap();
     assert_eq!(float.input_specs()[0].shape, [1, 3]);
 }
 
@@ -124,7 +114,7 @@ fn an_open_batch_is_one() {
 fn weights_that_are_no_numbers_are_refused() {
     let mut model = gemm();
     model.graph.initializer[0].float_data[4] = f32::NAN;
-    let error = refused(&model);
+    let error = refusal(&model);
     assert!(matches!(&error, GraphError::NotFiniteWeight { tensor, index: 4, .. } if tensor == "w"), "{error}");
 }
 
@@ -132,19 +122,19 @@ fn weights_that_are_no_numbers_are_refused() {
 fn weights_of_the_wrong_length_are_refused() {
     let mut model = gemm();
     model.graph.initializer[0].float_data.pop();
-    assert_eq!(refused(&model).code(), "tensor_data");
+    assert_eq!(refusal(&model).code(), "tensor_data");
 }
 
 #[test]
 fn shapes_beyond_the_limit_are_refused() {
     let model = Onnx::new().input("x", &[1, 1 << 30]).node("Relu", &["x"], "y", &[]).output("y");
-    assert_eq!(refused(&model).code(), "too_large");
+    assert_eq!(refusal(&model).code(), "too_large");
 }
 
 #[test]
 fn text_tensors_are_refused() {
     let model = Onnx::new().typed_input("x", &[1, 3], DataType::String).node("Identity", &["x"], "y", &[]).output("y");
-    assert_eq!(refused(&model).code(), "element_type");
+    assert_eq!(refusal(&model).code(), "element_type");
 }
 
 #[test]
@@ -236,7 +226,7 @@ fn bad_data_is_refused_by_name() {
 
 #[test]
 fn calibration_without_samples_is_refused() {
-    let float = import(&gemm().bytes(), &ImportOptions::default()).unwrap();
+    let float = imported(&gemm().bytes(), &ImportOptions::default()).unwrap();
     assert_eq!(calibrate(&float, &[]).unwrap_err().code(), "no_samples");
 }
 
@@ -260,7 +250,7 @@ fn inputs_without_a_proof_are_refused_with_their_place() {
 
 #[test]
 fn a_value_beyond_its_calibrated_range_is_refused_with_its_tensor() {
-    let float = import(&gemm().bytes(), &ImportOptions::default()).unwrap();
+    let float = imported(&gemm().bytes(), &ImportOptions::default()).unwrap();
     let near = [Sample { inputs: vec![vec![1.0, 0.0, 0.0]] }];
     let mut ranges = calibrate(&float, &near).unwrap();
     // The layer was calibrated on values a thousand times smaller than these inputs give.
@@ -439,11 +429,10 @@ fn a_maximum_of_values_that_may_be_far_apart_is_refused() {
 fn a_softmax_of_scores_far_apart_divides_by_no_negative_exponential() {
     for reach in [4.0, 300.0, 5000.0, 1e6] {
         let model = Onnx::new().input("x", &[1, 4]).node("Softmax", &["x"], "y", &[]).output("y");
-        let float = import(&model.bytes(), &ImportOptions::default()).unwrap();
+        let float = imported(&model.bytes(), &ImportOptions::default()).unwrap();
         let scores = [[1.0, -1.0, 0.5, 0.25], [-1.0, 1.0, 0.0, 1.0], [0.0; 4]];
         let samples = scores.map(|row| Sample { inputs: vec![row.map(|x| x * reach).to_vec()] });
-        let ranges = calibrate(&float, &samples).unwrap();
-        let graph = quantise(&float, &ranges, &QuantiseOptions::default()).unwrap();
+        let graph = quantised(&float, &samples).unwrap();
         let table = graph.nodes.iter().find_map(|node| match &node.op {
             IntOp::Function { table, .. } => Some(table),
             _ => None,

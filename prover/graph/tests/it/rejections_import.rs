@@ -1,14 +1,15 @@
 //! Models and data files that ask for too much, or for what is not there: each is refused at once, with a sentence.
 
-#[allow(dead_code)]
-use crate::onnx;
+use crate::{
+    onnx::{Attribute, Onnx, noise},
+    support::{self, lowered, quantised},
+};
 
 use std::{
     io::{Cursor, Write},
     time::{Duration, Instant},
 };
 
-use onnx::{Attribute, Onnx, noise};
 use prost::Message;
 use tract_onnx::pb::{
     AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto,
@@ -18,25 +19,22 @@ use tract_onnx::pb::{
 };
 use vouch_graph::{
     GraphError,
-    calibrate::calibrate,
     data::{Sample, read_json, read_npz},
     exec::{execute, quantise_inputs},
     float::{Element, FloatGraph, InputSpec, Limits},
     import::{ImportOptions, OnnxModel},
-    quantise::{QuantiseOptions, quantise},
 };
 
 fn import(bytes: &[u8]) -> Result<FloatGraph, GraphError> {
-    OnnxModel::read(bytes, "model.onnx", &ImportOptions::default())?.lower()
+    support::imported(bytes, &ImportOptions::default())
 }
 
 /// Everything that happens to a model before a circuit is made.
 fn compile(model: &Onnx) -> Result<(), GraphError> {
-    let float = import(&model.bytes())?;
+    let float = lowered(model)?;
     let inputs = float.input_specs().iter().map(|spec| vec![0.0; spec.shape.iter().product()]).collect();
     let sample = Sample { inputs };
-    let ranges = calibrate(&float, std::slice::from_ref(&sample))?;
-    let graph = quantise(&float, &ranges, &QuantiseOptions::default())?;
+    let graph = quantised(&float, std::slice::from_ref(&sample))?;
     execute(&graph, &quantise_inputs(&graph, &sample)?).map(|_| ())
 }
 
@@ -354,7 +352,7 @@ fn powers_of_nothing_do_not_end_the_process() {
         .node("Pow", &["x", "e"], "unread", &[])
         .node("Relu", &["x"], "y", &[])
         .output("y");
-    let float = import(&model.bytes()).unwrap();
+    let float = lowered(&model).unwrap();
     assert!(float.without_reference().is_some_and(|reason| reason.contains("no elements")));
     assert_eq!(float.run(&Sample { inputs: vec![vec![2.0]] }).unwrap(), [[2.0]]);
 }

@@ -1,8 +1,8 @@
 //! Floors and conditions.
 
 use super::{
-    Activation, Condition, Draft, EXACT_BITS, Emitter, FloatNode, FloatOp, GraphError, IntOp, Interval, MAX_SHIFT,
-    Narrow, Rescale, RescaleKind, ScaleExp, Source, TensorId, VALUE_BITS,
+    Activation, Condition, Draft, EXACT_BITS, Element, Emitter, FloatNode, FloatOp, GraphError, IntOp, Interval,
+    MAX_SHIFT, Narrow, Rescale, RescaleKind, ScaleExp, Source, TensorId, VALUE_BITS,
 };
 
 impl Emitter<'_> {
@@ -11,7 +11,8 @@ impl Emitter<'_> {
         let mut exponent = self.exponent(a);
         if exponent > MAX_SHIFT as i32 && self.range(a).max_abs() < 1i128 << exponent.min(100) {
             // Less than 1 in magnitude: -1 below zero, 0 from there on.
-            let sign = self.test(node, Some("sign"), Condition::NonNegative, a)?;
+            let most = self.ranges.tensor(node.inputs[0]).max_abs();
+            let sign = self.test(node, Some("sign"), Condition::NonNegative, (a, most))?;
             let op = IntOp::Affine { scale: vec![1], offset: vec![-1], rescale: Rescale::EXACT };
             return Ok(self.push(node, None, Draft { op, inputs: vec![sign], exponent: 0 }));
         }
@@ -43,17 +44,18 @@ impl Emitter<'_> {
         a: TensorId,
     ) -> Result<TensorId, GraphError> {
         let wide = self.range(a).max_abs() >= 1 << VALUE_BITS;
+        let observed = self.ranges.tensor(node.inputs[0]).max_abs();
         if condition == Condition::Zero && wide {
             // Zero is what has either sign.
             let op = IntOp::Affine { scale: vec![-1], offset: vec![0], rescale: Rescale::EXACT };
             let exponent = self.exponent(a);
             let negative = self.push(node, Some("negative"), Draft { op, inputs: vec![a], exponent });
-            let least = self.test(node, Some("sign"), Condition::NonNegative, a)?;
-            let most = self.test(node, Some("sign"), Condition::NonNegative, negative)?;
+            let least = self.test(node, Some("sign"), Condition::NonNegative, (a, observed))?;
+            let most = self.test(node, Some("sign"), Condition::NonNegative, (negative, observed))?;
             let op = IntOp::Mul { c: 1, rescale: Rescale::EXACT };
             return Ok(self.push(node, None, Draft { op, inputs: vec![least, most], exponent: 0 }));
         }
-        self.test(node, None, condition, a)
+        self.test(node, None, condition, (a, observed))
     }
 
     /// Whether nothing but conditions reads a node.
@@ -95,24 +97,32 @@ impl Emitter<'_> {
         Ok(self.push(node, Some("high"), Draft { op, inputs: vec![a], exponent: exponent - MAX_SHIFT as i32 }))
     }
 
-    /// A condition of a value of at most 32 bits: what is dropped below keeps the sign.
+    /// A condition of a tensor whose values were observed up to a magnitude. Of 32 bits the lower half is dropped, which
+    /// keeps the sign.
     pub(super) fn test(
         &mut self,
         node: &FloatNode,
         role: Option<&str>,
         condition: Condition,
-        mut a: TensorId,
+        (mut a, observed): (TensorId, f64),
     ) -> Result<TensorId, GraphError> {
         if self.range(a).max_abs() >= 1 << VALUE_BITS {
-            let bound = Interval::signed(VALUE_BITS + MAX_SHIFT);
-            if !self.range(a).within(bound) {
-                // Of more than 32 bits interval analysis knows; the calibrated values may have fewer.
-                a = self.narrow(node, 0, a, Narrow::Signed)?;
-            } else {
+            let wide = VALUE_BITS + MAX_SHIFT;
+            let most = observed * f64::from(self.exponent(a)).exp2();
+            let within = |most: f64| most < f64::from(wide - 1).exp2();
+            let integer = self.exponent(a) == 0 && self.graph.tensor(node.inputs[0]).element == Element::Integer;
+            let bounded = self.range(a).within(Interval::signed(wide));
+            if integer && !bounded && !within(most) {
+                let reason = format!("it compares integers up to {most}, beyond 32 bits; use floats");
+                return Err(self.refused(node, reason));
+            }
+            if integer || bounded || within(most * self.options.headroom) {
                 let rescale = Rescale { shift: MAX_SHIFT, kind: RescaleKind::Signed };
                 let op = IntOp::Affine { scale: vec![1], offset: vec![-(1i64 << (MAX_SHIFT - 1))], rescale };
                 let exponent = self.exponent(a) - MAX_SHIFT as i32;
                 a = self.push(node, Some("high"), Draft { op, inputs: vec![a], exponent });
+            } else {
+                a = self.narrow(node, 0, a, Narrow::Signed)?;
             }
         }
         Ok(self.push(node, role, Draft { op: IntOp::Indicator { condition }, inputs: vec![a], exponent: 0 }))
