@@ -2,11 +2,12 @@
 //!
 //! `tests/repository` holds the rules that the source tree keeps; [`demo`] is the main job end to end, which
 //! `script/demo` tells as a story and a test asserts; [`conformance`] runs ONNX's own test cases; [`fuzz`]
-//! makes bad input.
+//! makes bad input; [`real`] measures trained models.
 
 pub mod conformance;
 pub mod demo;
 pub mod fuzz;
+pub mod real;
 
 use std::path::{Path, PathBuf};
 

@@ -22,7 +22,7 @@ use super::{
 };
 
 /// Stack of a case's thread: graphs that nest deeply are lowered by recursion.
-const STACK_BYTES: usize = 256 << 20;
+pub(crate) const STACK_BYTES: usize = 256 << 20;
 
 /// How to run cases.
 #[derive(Debug, Clone)]
@@ -113,7 +113,8 @@ impl Schedule {
     }
 }
 
-fn panicked(payload: &(dyn Any + Send)) -> String {
+/// What a panic said.
+pub(crate) fn panicked(payload: &(dyn Any + Send)) -> String {
     let said = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     format!("PANIC: {}", said.unwrap_or("without a message"))
 }

@@ -250,7 +250,7 @@ impl Bench {
 
 /// Usual names of a model's files in its folder.
 pub(crate) const MODEL_NAMES: &[&str] = &["model.onnx", "network.onnx"];
-pub(crate) const CALIBRATION_NAMES: &[&str] = &["calibration.json", "calib.json"];
+pub(crate) const CALIBRATION_NAMES: &[&str] = &["calibration.json", "calib.json", "calibration.npz"];
 
 /// The first of the names that a folder has a file of.
 pub(crate) fn present(folder: &Path, names: &[&str]) -> Option<PathBuf> {

@@ -131,13 +131,16 @@ pub(super) fn softmax_rows(b: &mut Builder, rows: &Value) -> Result<Value, Graph
     b.div(&exp, &total, Quotient::Share)
 }
 
+/// Terms of a sum whose logarithm one table follows.
+const FEW: usize = 16;
+
 /// `x - max - ln(sum(exp(x - max)))` of each row of `[rows, n]`: the sum is at least 1.
 pub(super) fn log_softmax_rows(b: &mut Builder, rows: &Value) -> Result<Value, GraphError> {
     let (count, n) = (rows.shape[0], rows.shape[1]);
     let below = below_greatest(b, rows)?;
     let exp = b.function(&below, Function::Exp)?;
     let total = b.sum(&exp, n, 1.0, vec![count, 1])?;
-    let log = b.function(&total, Function::Log)?;
+    let log = if n <= FEW { b.function(&total, Function::Log)? } else { b.logarithm(&total)? };
     let log = b.expand(&log, &rows.shape)?;
     b.add((1.0, &below), (-1.0, &log))
 }

@@ -7,6 +7,7 @@
 
 mod balance;
 mod emit;
+mod implied;
 mod inputs;
 mod mask;
 mod prepare;
@@ -84,6 +85,7 @@ impl Prepared {
         }
         // Assigned to the same names, so that no more than two copies of the graph are there at a time.
         let (mut graph, mut ranges) = mask::lower(graph, ranges);
+        ranges = implied::sums_of_shares(&graph, ranges, options.headroom);
         (graph, ranges) = prepare::clamp_functions(&graph, &ranges, options.headroom);
         (graph, ranges) = prepare::fuse_clamps(graph, ranges);
         (graph, ranges) = prepare::centre_functions(&graph, &ranges, options.headroom);

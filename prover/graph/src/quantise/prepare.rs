@@ -2,7 +2,9 @@ use std::f64::consts::{PI, TAU};
 
 use crate::{
     calibrate::{Range, Ranges},
-    float::{Activation, Element, FloatGraph, FloatId, FloatNode, FloatOp, FloatTensor, Function},
+    float::{
+        Activation, Element, FloatGraph, FloatId, FloatNode, FloatOp, FloatSource, FloatTensor, Function, Quotient,
+    },
 };
 
 /// Magnitude beyond which a function is constant within half a unit of its output; a little less
@@ -14,6 +16,14 @@ fn saturation(function: Function) -> Option<f64> {
         Function::Erf => Some(3.99),
         _ => None,
     }
+}
+
+/// A bound that a range reaching to `most` resolves: its unit may be so coarse that the bound would be rounded up, out of
+/// the 16 bits of the clamped values.
+fn resolved(bound: f64, most: f64) -> f64 {
+    let unit = ((most + bound).log2().ceil() - 15.0).exp2();
+    let top = bound.log2().ceil().exp2();
+    bound.min((top - unit).max(top / 2.0))
 }
 
 /// How far below its greatest argument an exponential is less than half a unit of its output.
@@ -29,10 +39,24 @@ const CLAMP_RANGE: f64 = 1024.0;
 /// as close.
 const WIDE_ARGUMENT: f64 = 32.0;
 
+/// Whether the least argument of a reciprocal root lies so few points of its table from zero that the chords are off by
+/// more than four thousandths: then roots and quotients are exact. Below [`STEEPEST`] of the greatest argument, as in a
+/// row of equal elements, the divisor may round to zero, and the table stays.
+fn too_steep(range: Range, headroom: f64) -> bool {
+    /// Points of the table up to the least argument.
+    const POINTS: f64 = 5.0;
+    /// Least argument, as a share of the greatest one.
+    const STEEPEST: f64 = 1.0 / 1024.0;
+    // The middle of the range is brought to the middle of the table.
+    let step = (range.hi * headroom / 2.0).log2().ceil().exp2() / 128.0;
+    range.lo > STEEPEST * range.hi && range.lo < POINTS * step
+}
+
 /// Clamps the inputs of saturating functions that reach far into the constant part, so that the
 /// table's points lie where the function moves: `x` becomes
 /// `B - relu(2 B - relu(x + B))`, whose inner ReLU joins the operation that computes `x`. Exponentials are cut off
-/// below, where they are no more than rounding errors, and angles lose whole turns.
+/// below, where they are no more than rounding errors, angles lose whole turns, and reciprocal roots that a table does
+/// not follow are computed.
 pub(super) fn clamp_functions(graph: &FloatGraph, ranges: &Ranges, headroom: f64) -> (FloatGraph, Ranges) {
     let mut out = FloatGraph { nodes: Vec::new(), ..graph.clone() };
     let mut observed = Ranges { before_activation: Vec::new(), ..ranges.clone() };
@@ -42,6 +66,7 @@ pub(super) fn clamp_functions(graph: &FloatGraph, ranges: &Ranges, headroom: f64
             && let Some(bound) = saturation(*function)
             && ranges.tensor(*read).max_abs() * headroom > bound
         {
+            let bound = resolved(bound, ranges.tensor(*read).max_abs() * headroom);
             let mut clamp = Clamp { graph: &mut out, ranges: &mut observed, headroom, bound };
             node.inputs = vec![clamp.insert(&node.name, *read)];
         } else if let (FloatOp::Function { function, centre }, [read]) = (&mut node.op, &node.inputs[..]) {
@@ -61,6 +86,12 @@ pub(super) fn clamp_functions(graph: &FloatGraph, ranges: &Ranges, headroom: f64
                 }
                 Function::Sin | Function::Cos if range.max_abs() * headroom > WIDE_ARGUMENT / 2.0 => {
                     node.inputs = vec![clamp.period(&node.name, *read)];
+                }
+                Function::Rsqrt { epsilon } if too_steep(range, headroom) => {
+                    let root = clamp.root_of(&node.name, *read, *epsilon);
+                    let one = clamp.one(&node.name, root);
+                    node.op = FloatOp::Div { quotient: Quotient::Real };
+                    node.inputs = vec![one, root];
                 }
                 _ => {}
             }
@@ -100,6 +131,26 @@ impl Clamp<'_> {
         let whole = self.push(node, (FloatOp::Floor, Element::Integer), &[turns], bounds);
         let op = FloatOp::Add { ca: 1.0, cb: -TAU, c: 0.0 };
         self.push(node, (op, Element::Real), &[read, whole], (-PI, PI, Activation::None))
+    }
+
+    /// `sqrt(x + epsilon)`.
+    fn root_of(&mut self, node: &str, read: FloatId, epsilon: f64) -> FloatId {
+        let range = self.ranges.tensor(read);
+        let (lo, hi) = (range.lo / self.headroom + epsilon, range.hi * self.headroom + epsilon);
+        let above = self.map(node, read, (1.0, epsilon), (lo, hi, Activation::None));
+        let bounds = (lo.sqrt(), hi.sqrt(), Activation::None);
+        self.push(node, (FloatOp::Sqrt, Element::Real), &[above], bounds)
+    }
+
+    /// Ones of the shape of another tensor.
+    fn one(&mut self, node: &str, like: FloatId) -> FloatId {
+        let sources = vec![FloatSource::Constant(1.0); self.graph.tensor(like).len()];
+        let one = (1.0, 1.0, Activation::None);
+        let output = self.push(node, (FloatOp::View { sources }, Element::Real), &[like], one);
+        if let Some(view) = self.graph.nodes.last_mut() {
+            view.inputs.clear();
+        }
+        output
     }
 
     fn map(
@@ -204,8 +255,8 @@ pub(super) fn centre_functions(graph: &FloatGraph, ranges: &Ranges, headroom: f6
         }
         let shift = -(lo + hi) / 2.0;
         let mut read = read;
-        if matches!(graph.nodes[before].op, FloatOp::Sqrt) {
-            // A root is never negative, and has no room for a constant: a map of its own is worth a bit.
+        if matches!(graph.nodes[before].op, FloatOp::Sqrt | FloatOp::Sum { .. }) {
+            // Roots and sums have no room for a constant: a map of its own is worth a bit.
             let mut clamp = Clamp { graph: &mut graph, ranges: &mut ranges, headroom, bound: 0.0 };
             let name = clamp.graph.nodes[at].name.clone();
             read = clamp.map(&name, read, (1.0, 0.0), (lo, hi, Activation::None));

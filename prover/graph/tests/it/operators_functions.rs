@@ -35,6 +35,7 @@ fn functions_hold_near_poles_and_over_wide_ranges() {
     follows("Sqrt", &[], &between(0.0, 100.0), f64::sqrt, 0.05);
     follows("Exp", &[], &between(2.0, -90.0), f64::exp, 0.015);
     follows("Sin", &[], &between(-30.0, 30.0), f64::sin, 3e-3);
+    follows("Tanh", &[], &between(-5000.0, 5000.0), f64::tanh, 1e-3);
     follows("Reciprocal", &[], &between(-0.5, -100.0), f64::recip, 0.01);
 }
 
