@@ -2,11 +2,15 @@
 
 use std::fmt::Write as _;
 
-use vouch_graph::report::{Histogram, LayerError, Report as Accuracy, TensorError};
+use vouch_graph::{
+    bound::Bounds,
+    report::{Histogram, LayerError, Report as Accuracy, TensorError},
+};
 
 use crate::{
+    command::guarantee,
     picture::{escape, head},
-    report::{count, figure},
+    report::{count, figure, figure_above},
 };
 
 /// Colours of the layer's own error, of the accumulated one, and of the layer that is marked.
@@ -26,7 +30,7 @@ pub(crate) fn page(name: &str, accuracy: &Accuracy) -> String {
     let mut html = head(&format!("{name}: errors of quantisation"));
     facts(&mut html, accuracy);
     html.push_str("<h2>Errors of the outputs</h2>\n<p>Quantised less float values, against the reference.</p>\n");
-    for output in &accuracy.outputs {
+    for (i, output) in accuracy.outputs.iter().enumerate() {
         let name = escape(&output.name);
         let _ = writeln!(
             html,
@@ -37,6 +41,13 @@ pub(crate) fn page(name: &str, accuracy: &Accuracy) -> String {
             figure(output.mean_abs),
             figure(output.rms)
         );
+        if let Some(guaranteed) = accuracy.guaranteed.as_ref().and_then(|bounds| bounds.outputs.get(i)) {
+            let reason = escape(guaranteed.reason.as_deref().unwrap_or_default());
+            let _ = match guaranteed.bound {
+                Some(bound) => writeln!(html, "<p>guaranteed: at most {}</p>", figure_above(bound)),
+                None => writeln!(html, "<p>nothing guaranteed: {reason}</p>"),
+            };
+        }
         histogram(&mut html, output);
     }
     html.push_str(
@@ -55,6 +66,9 @@ pub(crate) fn page(name: &str, accuracy: &Accuracy) -> String {
     chart(&mut html, accuracy);
     html.push_str("<h2>All layers</h2>\n");
     table(&mut html, accuracy);
+    if let Some(bounds) = accuracy.guaranteed.as_ref().filter(|bounds| !bounds.tables.is_empty()) {
+        functions(&mut html, bounds);
+    }
     html
 }
 
@@ -64,6 +78,10 @@ fn facts(html: &mut String, accuracy: &Accuracy) {
         ("largest error of an output", figure(accuracy.max_abs_error)),
         ("mean error of the outputs", figure(accuracy.mean_abs_error)),
     ];
+    if let Some(bounds) = &accuracy.guaranteed {
+        let (label, said) = guarantee(bounds);
+        rows.push((label, escape(&said)));
+    }
     if let Some(agreement) = accuracy.argmax_agreement {
         rows.push(("same arg-max", format!("{:.2} %", 100.0 * agreement)));
     }
@@ -239,6 +257,27 @@ fn table(html: &mut String, accuracy: &Accuracy) {
          samples. Point at a row to see the ONNX node.</p>",
         count_of(accuracy.carried_samples)
     );
+}
+
+/// The largest errors of the functions' tables.
+fn functions(html: &mut String, bounds: &Bounds) {
+    html.push_str(
+        "<h2>Tables of functions</h2>\n<p>Largest error of each table, in units of its output: over the inputs that can \
+         occur, and over all of 16 bits.</p>\n<table>\n<tr><th>layer<th>function<th>unit<th>that occur<th>all\n",
+    );
+    for table in &bounds.tables {
+        let _ = writeln!(
+            html,
+            "<tr title=\"{}\"><td>{}<td>{}<td>{}<td>{}<td>{}",
+            escape(&table.node),
+            escape(&short(&table.tensor)),
+            escape(&table.function),
+            figure(table.unit),
+            figure_above(table.units_in_range),
+            figure_above(table.units)
+        );
+    }
+    html.push_str("</table>\n");
 }
 
 /// A histogram as small as a word.

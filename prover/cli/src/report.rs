@@ -87,9 +87,24 @@ pub(crate) fn figure(x: f64) -> String {
     }
 }
 
+/// The least figure of three digits that is no less than a positive number.
+pub(crate) fn figure_above(x: f64) -> String {
+    let step = 10f64.powi(x.log10().floor().max(-300.0) as i32 - 2);
+    let figure = |n: f64| figure(n * step);
+    let whole = (x / step).floor();
+    let not_less = |n: &f64| figure(*n).parse::<f64>().is_ok_and(|shown| shown >= x);
+    figure([whole, whole + 1.0].into_iter().find(not_less).unwrap_or(whole + 2.0))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::figure;
+    use super::{figure, figure_above};
+
+    #[test]
+    fn what_is_guaranteed_is_rounded_up() {
+        let shown = [0.0, 0.012_341, 0.012_34, 0.9999, 1.0, 1234.5].map(figure_above);
+        assert_eq!(shown, ["0", "0.0124", "0.0124", "1.00", "1.00", "1240"]);
+    }
 
     #[test]
     fn figures_keep_three_digits() {

@@ -200,7 +200,7 @@ fn greatest(tensor: &str, index: usize, group: &[i64]) -> Result<i64, GraphError
 }
 
 /// `table[hi] * 2^8 + (table[hi + 1] - table[hi]) * lo` for `a + 2^15 = hi * 2^8 + lo`.
-fn interpolate(table: &[i64], a: i64) -> i128 {
+pub(crate) fn interpolate(table: &[i64], a: i64) -> i128 {
     let at = (a + (1 << (VALUE_BITS - 1))) as usize;
     let (hi, lo) = (at >> SEGMENT_BITS, at & ((1 << SEGMENT_BITS) - 1));
     let (left, right) = (i128::from(table[hi]), i128::from(table[hi + 1]));

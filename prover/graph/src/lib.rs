@@ -6,6 +6,7 @@
 //! accepts exactly the traces that it produces.
 
 pub mod audit;
+pub mod bound;
 pub mod calibrate;
 pub mod data;
 mod error;

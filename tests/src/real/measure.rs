@@ -228,7 +228,7 @@ fn compile(form: &Form, watch: &Watch) -> Result<Compiled, String> {
     let samples = read_file(&form.data("calibration.npz"), &specs).map_err(text)?;
     let ranges = calibrate(&float, &samples).map_err(text)?;
     watch.enter(Stage::Quantise);
-    let graph = quantise_measured(&float, &ranges, &QuantiseOptions::default(), &samples).map_err(text)?;
+    let (graph, _) = quantise_measured(&float, &ranges, &QuantiseOptions::default(), &samples).map_err(text)?;
     let test = read_file(&form.data("test.npz"), &specs).map_err(text)?;
     Ok(Compiled { float, graph, fixed: names, test })
 }

@@ -9,7 +9,6 @@ use vouch_graph::{
     exec::{execute, quantise_inputs},
     int::IntGraph,
     quantise::Target,
-    report::report as accuracy,
 };
 
 use super::{
@@ -49,7 +48,7 @@ impl Check {
             let message = format!("{} constraints fail, the first: {first}", failures.len());
             return Err(Failure::new("not_satisfied", message, "report this model: executor and circuit disagree"));
         }
-        let accuracy = accuracy(&compiled.float, &compiled.graph, &compiled.samples)?;
+        let accuracy = compiled.accuracy(&compiled.samples)?;
         let outputs = outputs_json(&compiled.graph, &expected);
         let floats = float_outputs(&compiled.graph, &compiled.float.run(&sample)?);
 

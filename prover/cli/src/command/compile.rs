@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use vouch_circuit::{Alternative, CircuitPlan, CostModel, Objective, PlanOptions, TOLERANCE, WeightPlacement};
 use vouch_graph::{
     GraphError,
+    bound::{Bounds, Ideal, bounds},
     calibrate::calibrate,
     data,
     float::FloatGraph,
@@ -21,7 +22,7 @@ use crate::{
     accuracy_page,
     failure::Failure,
     model_dir::{Inputs, ModelDir, read, write, write_json},
-    report::{Report, bytes, count, figure},
+    report::{Report, bytes, count, figure, figure_above},
 };
 
 /// Quantise an ONNX model and plan its circuit.
@@ -41,6 +42,10 @@ pub(crate) struct Compile {
     /// Refuse a model whose largest error against the float model is above this.
     #[arg(long)]
     max_error: Option<f64>,
+    /// Refuse a model whose guaranteed error, of any output for any input that has a proof, is above this, or which has
+    /// none.
+    #[arg(long)]
+    max_bound: Option<f64>,
     /// Refuse a classifier that agrees with the float model on fewer samples than this share.
     #[arg(long)]
     min_agreement: Option<f64>,
@@ -143,6 +148,7 @@ pub(crate) enum Placement {
 pub(crate) struct Compiled {
     pub(crate) float: FloatGraph,
     pub(crate) graph: IntGraph,
+    pub(crate) ideal: Ideal,
     pub(crate) plan: CircuitPlan,
     /// What the plan is best at, and the plans considered, where the user asked for them.
     pub(crate) considered: Option<(Objective, Vec<Alternative>)>,
@@ -200,11 +206,11 @@ impl ModelFile<'_> {
         let (float, inputs) = self.lower(calibration)?;
         let samples = data::read_file_of(calibration, &float.input_specs(), &inputs.names)?;
         let ranges = calibrate(&float, &samples)?;
-        let graph = match narrowest {
+        let (graph, ideal) = match narrowest {
             Some(target) => quantise_within(&float, &ranges, options, (&samples, target))?,
             None => quantise_measured(&float, &ranges, options, &samples)?,
         };
-        Ok(Quantised { float, graph, samples, inputs })
+        Ok(Quantised { float, graph, ideal, samples, inputs })
     }
 }
 
@@ -212,6 +218,7 @@ impl ModelFile<'_> {
 pub(crate) struct Quantised {
     pub(crate) float: FloatGraph,
     pub(crate) graph: IntGraph,
+    pub(crate) ideal: Ideal,
     pub(crate) samples: Vec<data::Sample>,
     pub(crate) inputs: Inputs,
 }
@@ -241,7 +248,8 @@ impl Source {
             ));
         }
         let model = ModelFile { path: &self.model, input_shapes: &self.input_shape, fix: &self.fix };
-        let Quantised { float, graph, samples, inputs } = model.quantise(&self.calibrate, &options, narrowest)?;
+        let Quantised { float, graph, ideal, samples, inputs } =
+            model.quantise(&self.calibrate, &options, narrowest)?;
         let weights = match self.params {
             Placement::Public => WeightPlacement::Public,
             Placement::Private => WeightPlacement::Private,
@@ -262,7 +270,7 @@ impl Source {
         };
         let (plan, considered) = CircuitPlan::explain(&graph, &options)?;
         let considered = self.explain.then_some((options.objective, considered));
-        Ok(Compiled { float, graph, plan, considered, samples, inputs })
+        Ok(Compiled { float, graph, ideal, plan, considered, samples, inputs })
     }
 
     /// The model's file name without its extension.
@@ -279,7 +287,7 @@ impl Compile {
             Some(test) => data::read_file_of(test, &compiled.float.input_specs(), &compiled.inputs.names)?,
             None => compiled.samples.clone(),
         };
-        let accuracy = accuracy(&compiled.float, &compiled.graph, &samples)?;
+        let accuracy = compiled.accuracy(&samples)?;
         self.refuse_inaccurate(&accuracy)?;
         let out = self.out.clone().unwrap_or_else(|| PathBuf::from(self.source.stem()));
         let dir = ModelDir::new(&out);
@@ -321,6 +329,7 @@ impl Compile {
                 "calibrate on data of the range that is really used, or lower --headroom",
             ));
         }
+        self.refuse_unbounded(accuracy)?;
         let agreement = accuracy.argmax_agreement.zip(self.min_agreement);
         if let Some((agreement, limit)) = agreement.filter(|(agreement, limit)| agreement < limit) {
             return Err(Failure::new(
@@ -332,6 +341,49 @@ impl Compile {
             ));
         }
         Ok(())
+    }
+}
+
+impl Compile {
+    /// Refuses a model whose guaranteed error is not small enough.
+    fn refuse_unbounded(&self, accuracy: &Accuracy) -> Result<(), Failure> {
+        let Some((limit, guaranteed)) = self.max_bound.zip(accuracy.guaranteed.as_ref()) else { return Ok(()) };
+        match guaranteed.largest() {
+            Ok(bound) if bound <= limit => Ok(()),
+            Ok(bound) => Err(Failure::new(
+                "bound_too_large",
+                format!("the guaranteed error is {}, above {limit}", figure_above(bound)),
+                "raise --max-bound, calibrate on a smaller range or lower --headroom",
+            )),
+            Err(output) => Err(Failure::new(
+                "no_bound",
+                format!(
+                    "output `{}` has no guaranteed error: {}",
+                    output.name,
+                    output.reason.as_deref().unwrap_or_default()
+                ),
+                "change what that says in the model, or ask for --max-error, which is measured",
+            )),
+        }
+    }
+}
+
+impl Compiled {
+    /// Errors on the samples, and those that are guaranteed.
+    pub(crate) fn accuracy(&self, samples: &[data::Sample]) -> Result<Accuracy, Failure> {
+        let measured = accuracy(&self.float, &self.graph, samples)?;
+        Ok(measured.with_bounds(bounds(&self.graph, &self.ideal)))
+    }
+}
+
+/// The guaranteed error of the outputs: what the row is called, and what it says.
+pub(crate) fn guarantee(bounds: &Bounds) -> (&'static str, String) {
+    match bounds.largest() {
+        Ok(bound) => ("guaranteed error", format!("{} for every input that has a proof", figure_above(bound))),
+        Err(output) => {
+            let reason = output.reason.as_deref().unwrap_or_default();
+            ("no guaranteed error", format!("output `{}`: {reason}", output.name))
+        }
     }
 }
 
@@ -361,6 +413,10 @@ pub(crate) fn describe(report: &mut Report, compiled: &Compiled, accuracy: &Accu
                 accuracy.max_abs_error, accuracy.mean_abs_error, accuracy.samples
             ),
         );
+    if let Some(bounds) = &accuracy.guaranteed {
+        let (label, said) = guarantee(bounds);
+        report.row(label, said).set("guaranteed_error", bounds.largest().ok());
+    }
     let bits: BTreeMap<&str, u32> = compiled
         .graph
         .inputs

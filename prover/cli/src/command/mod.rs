@@ -18,6 +18,8 @@ mod verify;
 
 use clap::Subcommand;
 
+pub(crate) use compile::guarantee;
+
 use crate::{failure::Failure, report::Report};
 
 /// What to do.

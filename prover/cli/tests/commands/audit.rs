@@ -51,6 +51,33 @@ fn compile_says_where_error_enters_and_draws_it() {
 }
 
 #[test]
+fn compile_guarantees_an_error_and_refuses_more_than_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, page) = (folder.path().join("model"), folder.path().join("errors.html"));
+    let compiled = compile(&out, &["--html", page.to_str().unwrap(), "--max-bound", "0.02"]);
+    let guaranteed = compiled["guaranteed_error"].as_f64().unwrap();
+    assert!(compiled["max_abs_error"].as_f64().unwrap() < guaranteed && guaranteed < 0.02);
+    let accuracy: serde_json::Value = serde_json::from_slice(&fs::read(out.join("accuracy.json")).unwrap()).unwrap();
+    let output = &accuracy["guaranteed"]["outputs"][0];
+    assert_eq!((&output["bound"], &output["reason"]), (&compiled["guaranteed_error"], &serde_json::Value::Null));
+    let table = &accuracy["guaranteed"]["tables"][0];
+    assert!(table["units_in_range"].as_f64() <= table["units"].as_f64());
+    let html = fs::read_to_string(page).unwrap();
+    assert!(html.contains("guaranteed error") && html.contains("Tables of functions"));
+
+    let (model, calibration) = (model_file("model.onnx"), model_file("calibration.json"));
+    let (model, calibration) = (model.to_str().unwrap(), calibration.to_str().unwrap());
+    let refused = folder.path().join("refused");
+    let args =
+        ["compile", model, "--calibrate", calibration, "--out", refused.to_str().unwrap(), "--max-bound", "1e-4"];
+    let args: Vec<&str> = args.into_iter().chain(["--json"]).collect();
+    let (code, sentence) = refusal(&args, &vouch(&args));
+    assert_eq!(code, "bound_too_large");
+    assert_mentions(&sentence, &["the guaranteed error is 0.01", "above 0.0001"]);
+    assert!(!refused.exists(), "a refused model leaves nothing behind");
+}
+
+#[test]
 fn an_audit_counts_disagreements_and_writes_inputs_that_check_reads() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("worst.json");

@@ -1,13 +1,16 @@
 mod conditions;
 mod integers;
+mod terms;
 
 use super::{
-    Prepared, QuantiseOptions, power_of_two,
+    Emitted, Prepared, QuantiseOptions, power_of_two,
+    prepare::Notes,
     scale::{Adjustments, Scales, fitting, scales},
     table::{TABLE_SHIFT, table},
 };
 use crate::{
     GraphError,
+    bound::Meaning,
     calibrate::{Range, Ranges},
     float::{Activation, Element, FloatGraph, FloatId, FloatNode, FloatOp, FloatSource, Quotient},
     int::{
@@ -31,18 +34,20 @@ const EXACT_LEVELS: i32 = 10;
 /// Relative error of a coefficient that counts as none beside 16-bit rounding.
 const COEFFICIENT_ERROR: f64 = 1.0 / (1 << 17) as f64;
 
-/// Emits the integer graph.
+/// Emits the integer graph, and what each of its nodes stands for.
 pub(super) fn emit(
-    Prepared { graph, ranges }: &Prepared,
+    Prepared { graph, ranges, notes }: &Prepared,
     options: &QuantiseOptions,
     adjustments: &Adjustments,
-) -> Result<IntGraph, GraphError> {
+) -> Result<Emitted, GraphError> {
     let mut e = Emitter {
         graph,
         ranges,
+        notes,
         options,
         scales: scales(graph, ranges, options, adjustments),
         placed: vec![TensorId(0); graph.tensors.len()],
+        meanings: Vec::new(),
         out: IntGraph {
             name: graph.name.clone(),
             tensors: Vec::new(),
@@ -57,21 +62,30 @@ pub(super) fn emit(
     }
     for node in &graph.nodes {
         let placed = e.node(node)?;
+        if notes.turns.contains(&node.output) {
+            e.mean(placed, Meaning::Free);
+        }
+        if ranges.tensor(node.output).masked {
+            e.mean(placed, Meaning::Masked);
+        }
         e.placed[node.output.0] = placed;
     }
     for id in &graph.outputs {
         e.output(*id)?;
     }
-    Ok(e.out)
+    Ok((e.out, e.meanings))
 }
 
 struct Emitter<'a> {
     graph: &'a FloatGraph,
     ranges: &'a Ranges,
+    notes: &'a Notes,
     options: &'a QuantiseOptions,
     scales: Scales,
     /// Integer tensor of each float tensor that has one.
     placed: Vec<TensorId>,
+    /// What each node of the integer graph stands for.
+    meanings: Vec<Meaning>,
     out: IntGraph,
 }
 
@@ -153,7 +167,15 @@ impl Emitter<'_> {
         let output = self.tensor(name, shape, draft.exponent, range);
         let name = node.name.clone();
         self.out.nodes.push(IntNode { name, op: draft.op, inputs: draft.inputs, output });
+        self.meanings.push(Meaning::Own);
         output
+    }
+
+    /// Says what the node that defines a tensor stands for.
+    fn mean(&mut self, id: TensorId, meaning: Meaning) {
+        if let Some(at) = self.out.nodes.iter().rposition(|n| n.output == id) {
+            self.meanings[at] = meaning;
+        }
     }
 
     fn refused(&self, node: &FloatNode, reason: impl Into<String>) -> GraphError {
@@ -188,7 +210,10 @@ impl Emitter<'_> {
                     table: table(*function, *centre, self.exponent(a), exponent),
                     rescale: Rescale { shift: TABLE_SHIFT, kind: Self::kind(node) },
                 };
-                Ok(self.push(node, None, Draft { op, inputs: vec![a], exponent }))
+                let id = self.push(node, None, Draft { op, inputs: vec![a], exponent });
+                let cut = self.notes.cut(node.output);
+                self.mean(id, Meaning::Function { function: *function, centre: *centre, cut });
+                Ok(id)
             }
             (FloatOp::Div { quotient }, [a, b]) => self.quotient(node, *quotient, [*a, *b]),
             (FloatOp::Sqrt, [a]) => self.root(node, *a),
@@ -247,7 +272,9 @@ impl Emitter<'_> {
             bias,
             rescale: Rescale { shift, kind: Self::kind(node) },
         };
-        Ok(self.push(node, None, Draft { op, inputs: vec![x], exponent }))
+        let id = self.push(node, None, Draft { op, inputs: vec![x], exponent });
+        self.mean(id, Meaning::Linear(self.position(node)));
+        Ok(id)
     }
 
     fn param(&mut self, node: &FloatNode, name: String, values: &[f64], exponent: i32) -> Result<usize, GraphError> {
@@ -271,94 +298,6 @@ impl Emitter<'_> {
                 }
             })
             .collect()
-    }
-
-    /// `sum_i coefficient_i * input_i + offset`, exact where that is possible and the readers take
-    /// it, rescaled otherwise.
-    fn combine(
-        &mut self,
-        node: &FloatNode,
-        terms: &[(&[f64], TensorId)],
-        offset: &[f64],
-    ) -> Result<TensorId, GraphError> {
-        if let Some(exact) = self.combined_integers(node, terms, offset)? {
-            return Ok(exact);
-        }
-        // Exponent at which each term's coefficient is 1 or -1.
-        let natural: Option<Vec<i32>> = terms
-            .iter()
-            .map(|(c, id)| match c {
-                [c] => Some(self.exponent(*id) - power_of_two(*c)?),
-                _ => None,
-            })
-            .collect();
-        if let Some(natural) = &natural {
-            let (least, most) =
-                (natural.iter().copied().min().unwrap_or(0), natural.iter().copied().max().unwrap_or(0));
-            let integer = self.graph.tensor(node.output).element == Element::Integer;
-            let wide = self.scales.wide[node.output.0] && most - least <= EXACT_LEVELS;
-            if (wide || integer) && node.activation == Activation::None {
-                // An offset finer than the terms keeps its bits where there are few: what rounds the sum must see them.
-                let whole = |e: &i32| offset.iter().all(|o| (o * f64::from(*e).exp2()).fract() == 0.0);
-                let most = (most..most + EXACT_LEVELS).find(whole).unwrap_or(most);
-                let exact = self.combined(node, terms, offset, (most, Rescale::EXACT))?;
-                let ranges: Vec<Interval> = terms.iter().map(|(_, id)| self.range(*id)).collect();
-                let range = exact.op.range(&ranges, &self.out.params).output;
-                let integers = node.inputs.iter().all(|id| self.graph.tensor(*id).element == Element::Integer);
-                let bits = if integers { PRODUCT_BITS } else { EXACT_BITS };
-                if integer || range.signed_bits() <= bits {
-                    return Ok(self.push(node, None, exact));
-                }
-            }
-            // A finer scale than the inputs' would carry nothing more, but suits a function's table.
-            let desired = self.scales.exponents[node.output.0];
-            let exponent = if self.scales.signed[node.output.0] { desired } else { desired.min(most) };
-            if natural.iter().all(|e| (0..=EXACT_LEVELS).contains(&(exponent - e))) {
-                let rescale = Rescale { shift: 0, kind: Self::kind(node) };
-                let draft = self.combined(node, terms, offset, (exponent, rescale))?;
-                return Ok(self.push(node, None, draft));
-            }
-            let rescale = Rescale { shift: MAX_SHIFT, kind: Self::kind(node) };
-            let draft = self.combined(node, terms, offset, (exponent, rescale))?;
-            return Ok(self.push(node, None, draft));
-        }
-        let mut chosen = (MAX_SHIFT, i32::MAX);
-        for (c, id) in terms {
-            let max = c.iter().fold(0.0f64, |m, c| m.max(c.abs()));
-            let (shift, exponent) = self.shift(node, max, self.exponent(*id))?;
-            chosen = (chosen.0.min(shift), chosen.1.min(exponent));
-        }
-        let rescale = Rescale { shift: chosen.0, kind: Self::kind(node) };
-        let draft = self.combined(node, terms, offset, (chosen.1, rescale))?;
-        Ok(self.push(node, None, draft))
-    }
-
-    /// What a node computes before its activation.
-    fn before(&self, node: &FloatNode) -> Range {
-        let at = self.position(node);
-        self.ranges.before_activation.get(at).copied().unwrap_or_else(|| self.ranges.tensor(node.output))
-    }
-
-    fn combined(
-        &self,
-        node: &FloatNode,
-        terms: &[(&[f64], TensorId)],
-        offset: &[f64],
-        (exponent, rescale): (i32, Rescale),
-    ) -> Result<Draft, GraphError> {
-        let level = exponent + rescale.shift as i32;
-        let offset = self.integers(node, offset, level)?;
-        let mut coefficients = Vec::with_capacity(terms.len());
-        for (c, id) in terms {
-            coefficients.push(self.integers(node, c, level - self.exponent(*id))?);
-        }
-        let inputs = terms.iter().map(|(_, id)| *id).collect();
-        let op = match &coefficients[..] {
-            [a, b] => IntOp::Add { ca: a[0], cb: b[0], c: offset[0], rescale },
-            [a] => IntOp::Affine { scale: a.clone(), offset, rescale },
-            _ => return Err(self.refused(node, "it has no terms")),
-        };
-        Ok(Draft { op, inputs, exponent })
     }
 
     fn mul(&mut self, node: &FloatNode, c: f64, inputs: [TensorId; 2]) -> Result<TensorId, GraphError> {
@@ -431,9 +370,11 @@ impl Emitter<'_> {
         exponent: i32,
     ) -> Result<TensorId, GraphError> {
         let level = MAX_SHIFT as i32 + exponent - self.exponent(a);
+        let factor = Meaning::Factor(c);
         let c = self.integers(node, &[c], level)?[0];
         let op = IntOp::Sum { group, c, rescale: Rescale { shift: MAX_SHIFT, kind: Self::kind(node) } };
         let id = self.push(node, role, Draft { op, inputs: vec![a], exponent });
+        self.mean(id, factor);
         if role.is_some() {
             self.out.tensors[id.0].shape = self.graph.tensor(node.output).shape.clone();
         }
@@ -464,19 +405,29 @@ impl Emitter<'_> {
         Ok(self.push(node, None, Draft { op, inputs: vec![a, b], exponent }))
     }
 
-    fn view(&mut self, node: &FloatNode, sources: &[FloatSource], inputs: &[TensorId]) -> Result<TensorId, GraphError> {
+    fn view(&mut self, node: &FloatNode, wanted: &[FloatSource], inputs: &[TensorId]) -> Result<TensorId, GraphError> {
         let (mut exponent, joined) = self.aligned(node, inputs)?;
         if inputs.is_empty() && self.graph.tensor(node.output).element == Element::Integer {
             exponent = 0;
         }
-        let sources = sources
+        let sources = wanted
             .iter()
             .map(|s| match s {
                 FloatSource::Element(i, at) => Ok(Source::Element(*i, *at)),
                 FloatSource::Constant(c) => Ok(Source::Constant(self.integers(node, &[*c], exponent)?[0])),
             })
             .collect::<Result<Vec<_>, GraphError>>()?;
-        Ok(self.push(node, None, Draft { op: IntOp::View { sources }, inputs: joined, exponent }))
+        let unit = ScaleExp(exponent);
+        let rounded = sources.iter().zip(wanted).enumerate().filter_map(|(i, pair)| match pair {
+            (Source::Constant(q), FloatSource::Constant(c)) => Some((i, (unit.dequantise(*q) - c).abs())),
+            _ => None,
+        });
+        let rounded: Vec<(usize, f64)> = rounded.filter(|(_, error)| *error > 0.0).collect();
+        let id = self.push(node, None, Draft { op: IntOp::View { sources }, inputs: joined, exponent });
+        if !rounded.is_empty() {
+            self.mean(id, Meaning::Constants(rounded));
+        }
+        Ok(id)
     }
 
     /// Tensors at one exponent: the finest at which none needs more than [`EXACT_BITS`] bits, and no finer than
@@ -509,7 +460,11 @@ impl Emitter<'_> {
             Some(RescaleKind::Exact) => return Ok(id),
             Some(kind) => {
                 let op = IntOp::Affine { scale: vec![1], offset: vec![0], rescale: Rescale { shift: 0, kind } };
-                return Ok(self.push(node, Some("narrow"), Draft { op, inputs: vec![id], exponent: 0 }));
+                let narrow = self.push(node, Some("narrow"), Draft { op, inputs: vec![id], exponent: 0 });
+                if kind == RescaleKind::Relu {
+                    self.mean(narrow, Meaning::Clipped);
+                }
+                return Ok(narrow);
             }
             None => {}
         }
@@ -591,7 +546,11 @@ impl Emitter<'_> {
             a = self.coarser(node, a, -shift)?;
         }
         let op = IntOp::Div { shift: shift.max(0).unsigned_abs() };
-        Ok(self.push(node, None, Draft { op, inputs: vec![a, b], exponent }))
+        let id = self.push(node, None, Draft { op, inputs: vec![a, b], exponent });
+        if quotient == Quotient::Integer {
+            self.mean(id, Meaning::Whole);
+        }
+        Ok(id)
     }
 
     fn root(&mut self, node: &FloatNode, mut a: TensorId) -> Result<TensorId, GraphError> {

@@ -19,12 +19,14 @@ use std::ops::RangeInclusive;
 
 use crate::{
     GraphError,
+    bound::{Ideal, Meaning},
     calibrate::Ranges,
     data::Sample,
     float::FloatGraph,
     int::{IntGraph, VALUE_BITS, Visibility},
 };
 
+use prepare::Notes;
 use scale::Adjustments;
 
 /// How to quantise a model.
@@ -58,10 +60,14 @@ pub struct Target {
     pub min_agreement: Option<f64>,
 }
 
-/// A float graph in the form that is emitted, and the ranges of its tensors.
+/// An integer graph, and what each of its nodes stands for.
+type Emitted = (IntGraph, Vec<Meaning>);
+
+/// A float graph in the form that is emitted, the ranges of its tensors, and what that form changes.
 struct Prepared {
     graph: FloatGraph,
     ranges: Ranges,
+    notes: Notes,
 }
 
 impl Prepared {
@@ -86,15 +92,16 @@ impl Prepared {
         // Assigned to the same names, so that no more than two copies of the graph are there at a time.
         let (mut graph, mut ranges) = mask::lower(graph, ranges);
         ranges = implied::sums_of_shares(&graph, ranges, options.headroom);
-        (graph, ranges) = prepare::clamp_functions(&graph, &ranges, options.headroom);
+        let notes;
+        (graph, ranges, notes) = prepare::clamp_functions(&graph, &ranges, options.headroom);
         (graph, ranges) = prepare::fuse_clamps(graph, ranges);
         (graph, ranges) = prepare::centre_functions(&graph, &ranges, options.headroom);
         (graph, ranges) = inputs::level(graph, ranges, options.headroom);
-        Ok(Self { graph, ranges })
+        Ok(Self { graph, ranges, notes })
     }
 
-    fn emit(&self, options: &QuantiseOptions, adjustments: &Adjustments) -> Result<IntGraph, GraphError> {
-        let quantised = emit::emit(self, options, adjustments)?;
+    fn emit(&self, options: &QuantiseOptions, adjustments: &Adjustments) -> Result<Emitted, GraphError> {
+        let (quantised, meanings) = emit::emit(self, options, adjustments)?;
         // What stays outside an invariant came of the model's values: compiling again would not help.
         quantised.validate().map_err(|error| match error {
             GraphError::InvalidGraph { place, reason } => GraphError::Quantise {
@@ -103,7 +110,12 @@ impl Prepared {
             },
             other => other,
         })?;
-        Ok(quantised)
+        Ok((quantised, meanings))
+    }
+
+    /// The graph with what it stands for.
+    fn with_ideal(self, (quantised, meanings): Emitted) -> (IntGraph, Ideal) {
+        (quantised, Ideal { graph: self.graph, meanings })
     }
 }
 
@@ -113,8 +125,23 @@ impl Prepared {
 /// Where an integer input leaves its 24 bits, a node cannot be brought to integers, or a value
 /// could wrap around the field.
 pub fn quantise(graph: &FloatGraph, ranges: &Ranges, options: &QuantiseOptions) -> Result<IntGraph, GraphError> {
+    quantise_with_ideal(graph, ranges, options).map(|(quantised, _)| quantised)
+}
+
+/// The same, and what the integer graph stands for: [`crate::bound::bounds`] tells from both how large its errors can
+/// get.
+///
+/// # Errors
+/// As [`quantise`].
+pub fn quantise_with_ideal(
+    graph: &FloatGraph,
+    ranges: &Ranges,
+    options: &QuantiseOptions,
+) -> Result<(IntGraph, Ideal), GraphError> {
     let _span = tracing::info_span!("quantise", headroom = options.headroom).entered();
-    Prepared::new(graph, ranges, options)?.emit(options, &Adjustments::default())
+    let prepared = Prepared::new(graph, ranges, options)?;
+    let emitted = prepared.emit(options, &Adjustments::default())?;
+    Ok(prepared.with_ideal(emitted))
 }
 
 /// The same with the exponents at which the error of the outputs on these samples, measured, is least among those
@@ -127,10 +154,9 @@ pub fn quantise_measured(
     ranges: &Ranges,
     options: &QuantiseOptions,
     samples: &[Sample],
-) -> Result<IntGraph, GraphError> {
+) -> Result<(IntGraph, Ideal), GraphError> {
     let _span = tracing::info_span!("quantise", headroom = options.headroom, samples = samples.len()).entered();
-    let prepared = Prepared::new(graph, ranges, options)?;
-    refine::refine(&prepared, graph, options, samples)
+    refine::refine(Prepared::new(graph, ranges, options)?, graph, options, samples)
 }
 
 /// The same with the narrowest inputs at which the samples keep to a target: public inputs are packed into words, of
@@ -143,7 +169,7 @@ pub fn quantise_within(
     ranges: &Ranges,
     options: &QuantiseOptions,
     (samples, target): (&[Sample], &Target),
-) -> Result<IntGraph, GraphError> {
+) -> Result<(IntGraph, Ideal), GraphError> {
     let _span = tracing::info_span!("quantise", headroom = options.headroom, ?target).entered();
     refine::narrowest((graph, ranges), options, samples, target)
 }

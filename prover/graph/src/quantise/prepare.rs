@@ -52,12 +52,29 @@ fn too_steep(range: Range, headroom: f64) -> bool {
     range.lo > STEEPEST * range.hi && range.lo < POINTS * step
 }
 
+/// What preparing changed of the model's mathematics.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// How far a cut-off argument moves the values of a function at most, by the tensor of these.
+    cuts: Vec<(FloatId, f64)>,
+    /// Whole turns of angles, of which any number will do.
+    pub(super) turns: Vec<FloatId>,
+}
+
+impl Notes {
+    /// How far a cut-off argument moves the values of a tensor at most.
+    pub(super) fn cut(&self, id: FloatId) -> f64 {
+        self.cuts.iter().find(|(of, _)| *of == id).map_or(0.0, |(_, cut)| *cut)
+    }
+}
+
 /// Clamps the inputs of saturating functions that reach far into the constant part, so that the
 /// table's points lie where the function moves: `x` becomes
 /// `B - relu(2 B - relu(x + B))`, whose inner ReLU joins the operation that computes `x`. Exponentials are cut off
 /// below, where they are no more than rounding errors, angles lose whole turns, and reciprocal roots that a table does
 /// not follow are computed.
-pub(super) fn clamp_functions(graph: &FloatGraph, ranges: &Ranges, headroom: f64) -> (FloatGraph, Ranges) {
+pub(super) fn clamp_functions(graph: &FloatGraph, ranges: &Ranges, headroom: f64) -> (FloatGraph, Ranges, Notes) {
+    let mut notes = Notes::default();
     let mut out = FloatGraph { nodes: Vec::new(), ..graph.clone() };
     let mut observed = Ranges { before_activation: Vec::new(), ..ranges.clone() };
     for (at, node) in graph.nodes.iter().enumerate() {
@@ -69,6 +86,8 @@ pub(super) fn clamp_functions(graph: &FloatGraph, ranges: &Ranges, headroom: f64
             let bound = resolved(bound, ranges.tensor(*read).max_abs() * headroom);
             let mut clamp = Clamp { graph: &mut out, ranges: &mut observed, headroom, bound };
             node.inputs = vec![clamp.insert(&node.name, *read)];
+            // All of them tend to 1 above and to its counterpart below, as far away.
+            notes.cuts.push((node.output, 1.0 - function.value(bound) + f64::EPSILON));
         } else if let (FloatOp::Function { function, centre }, [read]) = (&mut node.op, &node.inputs[..]) {
             let range = ranges.tensor(*read);
             let mut clamp = Clamp { graph: &mut out, ranges: &mut observed, headroom, bound: 0.0 };
@@ -77,15 +96,19 @@ pub(super) fn clamp_functions(graph: &FloatGraph, ranges: &Ranges, headroom: f64
                     let least = range.hi - EXP_DEPTH;
                     let (lo, hi) = (range.lo * headroom - least, range.hi * headroom - least);
                     let hi = hi.max(EXP_DEPTH);
-                    let cut = clamp.map(&node.name, *read, (1.0, -least), (lo.min(0.0), hi, Activation::Relu));
+                    let above = clamp.map(&node.name, *read, (1.0, -least), (lo.min(0.0), hi, Activation::Relu));
                     // What is cut off needs as coarse a scale: the rest gets a finer one, around the table's middle.
                     let half = EXP_DEPTH / 2.0;
                     let bounds = (-half, hi - half, Activation::None);
-                    node.inputs = vec![clamp.map(&node.name, cut, (1.0, -half), bounds)];
+                    node.inputs = vec![clamp.map(&node.name, above, (1.0, -half), bounds)];
+                    let cut = function.value(least - *centre) * (1.0 + 1e-12);
+                    notes.cuts.push((node.output, cut));
                     *centre -= least + half;
                 }
                 Function::Sin | Function::Cos if range.max_abs() * headroom > WIDE_ARGUMENT / 2.0 => {
-                    node.inputs = vec![clamp.period(&node.name, *read)];
+                    let (angle, turns) = clamp.period(&node.name, *read);
+                    node.inputs = vec![angle];
+                    notes.turns.push(turns);
                 }
                 Function::Rsqrt { epsilon } if too_steep(range, headroom) => {
                     let root = clamp.root_of(&node.name, *read, *epsilon);
@@ -99,7 +122,7 @@ pub(super) fn clamp_functions(graph: &FloatGraph, ranges: &Ranges, headroom: f64
         out.nodes.push(node);
         observed.before_activation.push(ranges.before_activation[at]);
     }
-    (out, observed)
+    (out, observed, notes)
 }
 
 struct Clamp<'a> {
@@ -121,8 +144,8 @@ impl Clamp<'_> {
         self.map(node, below, (-1.0, bound), (-bound, bound, Activation::None))
     }
 
-    /// An angle less the nearest whole number of turns.
-    fn period(&mut self, node: &str, read: FloatId) -> FloatId {
+    /// An angle less the nearest whole number of turns, and these.
+    fn period(&mut self, node: &str, read: FloatId) -> (FloatId, FloatId) {
         let range = self.ranges.tensor(read);
         let turn = |x: f64| x * self.headroom / TAU + 0.5;
         let (lo, hi) = (turn(range.lo), turn(range.hi));
@@ -130,7 +153,7 @@ impl Clamp<'_> {
         let bounds = (lo.floor(), hi.floor(), Activation::None);
         let whole = self.push(node, (FloatOp::Floor, Element::Integer), &[turns], bounds);
         let op = FloatOp::Add { ca: 1.0, cb: -TAU, c: 0.0 };
-        self.push(node, (op, Element::Real), &[read, whole], (-PI, PI, Activation::None))
+        (self.push(node, (op, Element::Real), &[read, whole], (-PI, PI, Activation::None)), whole)
     }
 
     /// `sqrt(x + epsilon)`.

@@ -4,11 +4,12 @@
 //! rounds more. [`super::balance`] estimates the best of these; here its neighbours are run.
 
 use super::{
-    INPUT_BITS, Prepared, QuantiseOptions, Target,
+    Emitted, INPUT_BITS, Prepared, QuantiseOptions, Target,
     scale::{Adjustments, classes},
 };
 use crate::{
     GraphError,
+    bound::Ideal,
     calibrate::{MASKED, Ranges},
     data::Sample,
     exec::{dequantise_outputs, execute, quantise_inputs},
@@ -104,7 +105,7 @@ pub(super) fn narrowest(
     options: &QuantiseOptions,
     samples: &[Sample],
     target: &Target,
-) -> Result<IntGraph, GraphError> {
+) -> Result<(IntGraph, Ideal), GraphError> {
     let measure = Measure::new(graph, samples)?;
     let mut result = None;
     // Errors fall with the bits, so that bisection finds where they are small enough.
@@ -112,17 +113,17 @@ pub(super) fn narrowest(
     while least <= most {
         let bits = u32::midpoint(least, most);
         let options = QuantiseOptions { input_bits: bits, ..*options };
-        let int = refine(&Prepared::new(graph, ranges, &options)?, graph, &options, samples)?;
+        let (int, ideal) = refine(Prepared::new(graph, ranges, &options)?, graph, &options, samples)?;
         if target.is_met(&measure.of(graph, &int)?, samples.len()) {
-            result = Some(int);
+            result = Some((int, ideal));
             most = bits - 1;
         } else {
             least = bits + 1;
         }
     }
     match result {
-        Some(int) => Ok(int),
-        None => refine(&Prepared::new(graph, ranges, options)?, graph, options, samples),
+        Some(found) => Ok(found),
+        None => refine(Prepared::new(graph, ranges, options)?, graph, options, samples),
     }
 }
 
@@ -135,15 +136,25 @@ impl Target {
     }
 }
 
-/// The best of the integer graphs tried.
+/// The best of the integer graphs tried, and what it stands for.
 pub(super) fn refine(
+    prepared: Prepared,
+    graph: &FloatGraph,
+    options: &QuantiseOptions,
+    samples: &[Sample],
+) -> Result<(IntGraph, Ideal), GraphError> {
+    let best = best(&prepared, graph, options, samples)?;
+    Ok(prepared.with_ideal(best))
+}
+
+fn best(
     prepared: &Prepared,
     graph: &FloatGraph,
     options: &QuantiseOptions,
     samples: &[Sample],
-) -> Result<IntGraph, GraphError> {
+) -> Result<Emitted, GraphError> {
     let mut adjustments = Adjustments::default();
-    let mut best = prepared.emit(options, &adjustments)?;
+    let (mut best, mut meanings) = prepared.emit(options, &adjustments)?;
     let candidates = candidates(&prepared.graph);
     let elements: usize = best.tensors.iter().map(crate::int::IntTensor::len).sum();
     let run = best.macs() + 8 * elements as u64;
@@ -152,14 +163,14 @@ pub(super) fn refine(
     let trials = 2 * candidates.len() as u64;
     let affordable = (BUDGET / trials.max(1)).saturating_sub(emission) / run.max(1);
     if candidates.is_empty() || affordable < LEAST_SAMPLES {
-        return Ok(best);
+        return Ok((best, meanings));
     }
     let count = samples.len().min(affordable.min(MOST_SAMPLES) as usize);
     // Spread over the data, which may be in some order.
     let chosen: Vec<Sample> = (0..count).map(|i| samples[i * samples.len() / count].clone()).collect();
     let measure = Measure::new(graph, &chosen)?;
     if measure.weights.iter().all(|w| *w == 0.0) {
-        return Ok(best);
+        return Ok((best, meanings));
     }
     let mut outcome = measure.of(graph, &best)?;
     for class in candidates {
@@ -168,12 +179,13 @@ pub(super) fn refine(
             loop {
                 let trial = adjustments.with(class, step);
                 // A scale may be too coarse for some reader.
-                let Ok(int) = prepared.emit(options, &trial) else { break };
+                let Ok((int, meant)) = prepared.emit(options, &trial) else { break };
                 let tried = measure.of(graph, &int)?;
                 if int == best || tried.refused > outcome.refused || tried.square > outcome.square * (1.0 - GAIN) {
                     break;
                 }
-                (adjustments, best, outcome, moved) = (trial, int, tried, true);
+                (adjustments, best, meanings) = (trial, int, meant);
+                (outcome, moved) = (tried, true);
             }
             if moved {
                 break;
@@ -181,7 +193,7 @@ pub(super) fn refine(
         }
     }
     tracing::debug!(?adjustments, error = outcome.square.sqrt(), "exponents chosen by measured error");
-    Ok(best)
+    Ok((best, meanings))
 }
 
 /// Classes with a tensor that a linear layer or a product of computed values reads, in the order of computation.

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::{
     GraphError,
+    bound::Bounds,
     data::Sample,
     exec::{dequantise_outputs, execute, quantise_inputs},
     float::{Element, FloatGraph},
@@ -53,9 +54,18 @@ pub struct Report {
     pub enters_at: Option<String>,
     /// Samples that `at_outputs` was measured on.
     pub carried_samples: usize,
+    /// What holds for every input that has a proof; `None` where nobody worked it out.
+    pub guaranteed: Option<Bounds>,
 }
 
 impl Report {
+    /// The report with guaranteed errors beside the measured ones.
+    #[must_use]
+    pub fn with_bounds(mut self, bounds: Bounds) -> Self {
+        self.guaranteed = Some(bounds);
+        self
+    }
+
     /// Layers by what their own errors come to at the outputs, the worst first.
     #[must_use]
     pub fn worst_layers(&self) -> Vec<&LayerError> {
@@ -135,6 +145,7 @@ pub fn report(float: &FloatGraph, int: &IntGraph, samples: &[Sample]) -> Result<
         layers: layers.into_iter().zip(&common).map(|(layer, (_, _, node))| layer.error(node)).collect(),
         enters_at: None,
         carried_samples: carrying.min(compared),
+        guaranteed: None,
     };
     report.enters_at = report.worst_layers().first().filter(|l| l.at_outputs > 0.0).map(|l| l.tensor.name.clone());
     Ok(report)

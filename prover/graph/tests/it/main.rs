@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, unreachable_pub, missing_docs)]
 
 mod audit;
+mod bound;
+mod bound_models;
 mod executor;
 mod fixed_inputs;
 mod measured;

@@ -27,8 +27,8 @@ fn both(folder: &Path, model: &str, calibration: &str) -> [(usize, f64); 2] {
     let ranges = calibrate(&float, &samples).unwrap();
     let options = QuantiseOptions::default();
     let estimated = quantise(&float, &ranges, &options).unwrap();
-    let measured = quantise_measured(&float, &ranges, &options, &samples).unwrap();
-    assert_eq!(measured, quantise_measured(&float, &ranges, &options, &samples).unwrap(), "the choice is no chance");
+    let measured = quantise_measured(&float, &ranges, &options, &samples).unwrap().0;
+    assert_eq!(measured, quantise_measured(&float, &ranges, &options, &samples).unwrap().0, "the choice is no chance");
     [error(&float, &estimated, &tests), error(&float, &measured, &tests)]
 }
 
@@ -61,7 +61,7 @@ fn inputs_are_as_narrow_as_a_target_allows() {
     let options = QuantiseOptions::default();
     let within = |max_error: Option<f64>, min_agreement: Option<f64>| {
         let target = Target { max_error, min_agreement };
-        let int = quantise_within(&float, &ranges, &options, (&samples, &target)).unwrap();
+        let int = quantise_within(&float, &ranges, &options, (&samples, &target)).unwrap().0;
         let error = report(&float, &int, &samples).unwrap().max_abs_error;
         (int.inputs[0].packing.bits, error)
     };

@@ -2,7 +2,7 @@
 
 use super::{
     Activation, Condition, Draft, EXACT_BITS, Element, Emitter, FloatNode, FloatOp, GraphError, IntOp, Interval,
-    MAX_SHIFT, Narrow, Rescale, RescaleKind, ScaleExp, Source, TensorId, VALUE_BITS,
+    MAX_SHIFT, Meaning, Narrow, Rescale, RescaleKind, ScaleExp, Source, TensorId, VALUE_BITS,
 };
 
 impl Emitter<'_> {
@@ -20,6 +20,7 @@ impl Emitter<'_> {
             a = self.coarser(node, a, exponent - MAX_SHIFT as i32)?;
             exponent = MAX_SHIFT as i32;
         }
+        let floors = exponent > 0;
         let op = match u32::try_from(exponent) {
             Ok(0) => {
                 let sources = (0..self.graph.tensor(node.output).len()).map(|i| Source::Element(0, i as u32)).collect();
@@ -34,7 +35,11 @@ impl Emitter<'_> {
                 IntOp::Affine { scale, offset: vec![0], rescale: Rescale::EXACT }
             }
         };
-        Ok(self.push(node, None, Draft { op, inputs: vec![a], exponent: 0 }))
+        let id = self.push(node, None, Draft { op, inputs: vec![a], exponent: 0 });
+        if floors {
+            self.mean(id, Meaning::Floor);
+        }
+        Ok(id)
     }
 
     pub(super) fn indicator(
@@ -74,7 +79,7 @@ impl Emitter<'_> {
         &mut self,
         node: &FloatNode,
         sign: f64,
-        offset: &[f64],
+        wanted: &[f64],
         a: TensorId,
     ) -> Result<TensorId, GraphError> {
         let (exponent, range) = (self.exponent(a), self.range(a));
@@ -83,22 +88,27 @@ impl Emitter<'_> {
         let (lo, hi) = if sign > 0.0 { (-range.hi, -range.lo) } else { (range.lo, range.hi) };
         let (least, most) = (lo - 1, if equal { hi + 1 } else { hi });
         let limited = |v: &f64| ScaleExp(exponent).quantise(*v).clamp(least as f64, most as f64) as i64;
-        let mut offset: Vec<i64> = offset.iter().map(limited).collect();
+        let mut offset: Vec<i64> = wanted.iter().map(limited).collect();
         let scale = vec![sign as i64];
         let op = IntOp::Affine { scale: scale.clone(), offset: offset.clone(), rescale: Rescale::EXACT };
         let difference = op.range(&[range], &[]).output;
         let wide = difference.max_abs() >= 1 << VALUE_BITS;
+        let meaning = Meaning::Compared { offset: wanted.to_vec(), equal };
         if equal || !wide || !difference.within(Interval::signed(VALUE_BITS + MAX_SHIFT)) {
-            return Ok(self.push(node, None, Draft { op, inputs: vec![a], exponent }));
+            let id = self.push(node, None, Draft { op, inputs: vec![a], exponent });
+            self.mean(id, meaning);
+            return Ok(id);
         }
         offset.iter_mut().for_each(|v| *v -= 1i64 << (MAX_SHIFT - 1));
         let rescale = Rescale { shift: MAX_SHIFT, kind: RescaleKind::Signed };
         let op = IntOp::Affine { scale, offset, rescale };
-        Ok(self.push(node, Some("high"), Draft { op, inputs: vec![a], exponent: exponent - MAX_SHIFT as i32 }))
+        let id = self.push(node, Some("high"), Draft { op, inputs: vec![a], exponent: exponent - MAX_SHIFT as i32 });
+        self.mean(id, meaning);
+        Ok(id)
     }
 
-    /// A condition of a tensor whose values were observed up to a magnitude. Of 32 bits the lower half is dropped, which
-    /// keeps the sign.
+    /// A condition of a tensor whose values were observed up to a magnitude. Of 32 bits the lower half is dropped:
+    /// that keeps the sign.
     pub(super) fn test(
         &mut self,
         node: &FloatNode,
@@ -121,6 +131,7 @@ impl Emitter<'_> {
                 let op = IntOp::Affine { scale: vec![1], offset: vec![-(1i64 << (MAX_SHIFT - 1))], rescale };
                 let exponent = self.exponent(a) - MAX_SHIFT as i32;
                 a = self.push(node, Some("high"), Draft { op, inputs: vec![a], exponent });
+                self.mean(a, Meaning::Floor);
             } else {
                 a = self.narrow(node, 0, a, Narrow::Signed)?;
             }

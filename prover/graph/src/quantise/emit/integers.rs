@@ -2,7 +2,7 @@
 
 use super::{
     Activation, Condition, Draft, Element, Emitter, FloatId, FloatNode, FloatOp, GraphError, IntOp, Interval,
-    MAX_SHIFT, Narrow, PRODUCT_BITS, Rescale, RescaleKind, Source, TENSOR_BITS, TensorId, VALUE_BITS,
+    MAX_SHIFT, Meaning, Narrow, PRODUCT_BITS, Rescale, RescaleKind, Source, TENSOR_BITS, TensorId, VALUE_BITS,
     WIDE_INTEGER_PACKING,
 };
 use crate::int::LinearShape;
@@ -34,11 +34,14 @@ impl Emitter<'_> {
         // The upper half is checked by its rescale, the lower one by its ReLU.
         let op = affine(-(1i64 << (MAX_SHIFT - 1)), MAX_SHIFT);
         let high = self.push(node, Some("high"), Draft { op, inputs: vec![tensor], exponent: -(MAX_SHIFT as i32) });
+        self.mean(high, Meaning::Floor);
         let rescale = Rescale { shift: 0, kind: RescaleKind::Relu };
         let op = IntOp::Add { ca: 1, cb: -(1i64 << MAX_SHIFT), c: 0, rescale };
         let low = self.push(node, Some("low"), Draft { op, inputs: vec![tensor, high], exponent: 0 });
         let op = IntOp::Add { ca: 1i64 << MAX_SHIFT, cb: 1, c: 0, rescale: Rescale::EXACT };
-        Ok(self.push(node, None, Draft { op, inputs: vec![high, low], exponent: 0 }))
+        let whole = self.push(node, None, Draft { op, inputs: vec![high, low], exponent: 0 });
+        self.mean(whole, Meaning::Follows(tensor));
+        Ok(whole)
     }
 
     /// `sum_i coefficient_i * input_i + offset` of integers, exact.
@@ -76,11 +79,14 @@ impl Emitter<'_> {
         let most = self.before(node).max_abs();
         let sign = self.test(node, Some("sign"), Condition::NonNegative, (whole, most))?;
         let op = IntOp::Mul { c: 1, rescale: Rescale::EXACT };
-        Ok(self.push(node, None, Draft { op, inputs: vec![sign, whole], exponent: 0 }))
+        let positive = self.push(node, None, Draft { op, inputs: vec![sign, whole], exponent: 0 });
+        self.mean(positive, Meaning::Follows(whole));
+        Ok(positive)
     }
 
-    /// A layer over integers. Sums of more than 16 bits come in halves, of one layer over two operands: its weights have
-    /// `-2^16` for each output below them. Over `[x, 0]` it gives the upper half, over `[x, upper half]` what that leaves.
+    /// A layer over integers. Sums of more than 16 bits come in halves, of one layer over two operands: its weights
+    /// have `-2^16` for each output below them. Over `[x, 0]` it gives the upper half, over `[x, upper half]` what that
+    /// leaves.
     pub(super) fn integer_linear(&mut self, node: &FloatNode, x: TensorId) -> Result<TensorId, GraphError> {
         let FloatOp::Linear { shape, width, weight, bias, name } = &node.op else {
             return Err(self.refused(node, "it is no linear layer"));
@@ -105,7 +111,9 @@ impl Emitter<'_> {
         if narrow {
             let rescale = Rescale { shift: 0, kind: Self::kind(node) };
             let op = IntOp::Linear { shape, width, weight, bias, rescale };
-            return Ok(self.push(node, None, Draft { op, inputs: vec![x], exponent: 0 }));
+            let id = self.push(node, None, Draft { op, inputs: vec![x], exponent: 0 });
+            self.mean(id, Meaning::Linear(self.position(node)));
+            return Ok(id);
         }
         let (rows, inner) = (shape.positions(), shape.inner() + width);
         let layer = |shift: u32| {
@@ -130,11 +138,9 @@ impl Emitter<'_> {
         self.out.tensors[low.0].shape = vec![rows, width];
         let op = IntOp::Add { ca: 1i64 << MAX_SHIFT, cb: 1, c: 0, rescale: Rescale::EXACT };
         let sum = Draft { op, inputs: vec![high, low], exponent: 0 };
-        if !relu {
-            return Ok(self.push(node, None, sum));
-        }
-        let whole = self.push(node, Some("whole"), sum);
-        self.rectified(node, whole)
+        let whole = self.push(node, relu.then_some("whole"), sum);
+        self.mean(whole, Meaning::Halves(x));
+        if relu { self.rectified(node, whole) } else { Ok(whole) }
     }
 
     /// Elements of tensors on the way to a node's output, at exponent 0 and in a shape of their own.
