@@ -79,7 +79,7 @@ fn facts(html: &mut String, accuracy: &Accuracy) {
         ("mean error of the outputs", figure(accuracy.mean_abs_error)),
     ];
     if let Some(bounds) = &accuracy.guaranteed {
-        let (label, said) = guarantee(bounds);
+        let (label, said) = guarantee(bounds, accuracy.max_abs_error);
         rows.push((label, escape(&said)));
     }
     if let Some(agreement) = accuracy.argmax_agreement {

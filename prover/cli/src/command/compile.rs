@@ -376,10 +376,13 @@ impl Compiled {
     }
 }
 
-/// The guaranteed error of the outputs: what the row is called, and what it says.
-pub(crate) fn guarantee(bounds: &Bounds) -> (&'static str, String) {
+/// The guaranteed error of the outputs: what the row is called, and what it says beside the measured error.
+pub(crate) fn guarantee(bounds: &Bounds, measured: f64) -> (&'static str, String) {
     match bounds.largest() {
-        Ok(bound) => ("guaranteed error", format!("{} for every input that has a proof", figure_above(bound))),
+        Ok(bound) => {
+            let (bound, measured) = (figure_above(bound), figure(measured));
+            ("guaranteed error", format!("{bound} for every input that has a proof (measured {measured})"))
+        }
         Err(output) => {
             let reason = output.reason.as_deref().unwrap_or_default();
             ("no guaranteed error", format!("output `{}`: {reason}", output.name))
@@ -414,7 +417,7 @@ pub(crate) fn describe(report: &mut Report, compiled: &Compiled, accuracy: &Accu
             ),
         );
     if let Some(bounds) = &accuracy.guaranteed {
-        let (label, said) = guarantee(bounds);
+        let (label, said) = guarantee(bounds, accuracy.max_abs_error);
         report.row(label, said).set("guaranteed_error", bounds.largest().ok());
     }
     let bits: BTreeMap<&str, u32> = compiled

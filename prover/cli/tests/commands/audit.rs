@@ -73,7 +73,7 @@ fn compile_guarantees_an_error_and_refuses_more_than_asked_for() {
     let args: Vec<&str> = args.into_iter().chain(["--json"]).collect();
     let (code, sentence) = refusal(&args, &vouch(&args));
     assert_eq!(code, "bound_too_large");
-    assert_mentions(&sentence, &["the guaranteed error is 0.01", "above 0.0001"]);
+    assert_mentions(&sentence, &["the guaranteed error is 0.00", "above 0.0001"]);
     assert!(!refused.exists(), "a refused model leaves nothing behind");
 }
 

@@ -47,7 +47,7 @@ impl Table<'_> {
     /// What the graph makes of an integer; `None` where that has no proof.
     fn output(&self, q: i64) -> Option<i64> {
         let v = self.rescale.divided(interpolate(self.points, q));
-        if !self.rescale.bound().is_none_or(|bound| bound.contains(v)) {
+        if self.rescale.bound().is_some_and(|bound| !bound.contains(v)) {
             return None;
         }
         Some(if self.rescale.kind == RescaleKind::Relu { v.max(0) } else { v } as i64)
@@ -154,7 +154,7 @@ pub(super) fn values(function: Function, lo: f64, hi: f64) -> Reach {
     };
     if let Some(top) = phase {
         let (low, high) = (function.value(lo), function.value(hi));
-        let passes = |at: f64| !(((lo - at) / TAU).ceil() * TAU + at > hi);
+        let passes = |at: f64| ((lo - at) / TAU).ceil() * TAU + at <= hi;
         let ends = Reach { lo: low.min(high), hi: low.max(high) };
         let least = if passes(top + TAU / 2.0) { -1.0 } else { ends.lo };
         let most = if passes(top) { 1.0 } else { ends.hi };

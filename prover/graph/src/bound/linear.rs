@@ -135,35 +135,34 @@ pub(super) fn matmul(pass: &Pass<'_>, node: &IntNode, [rows, inner, cols]: [usiz
     let shares = a.state.facts.shares.filter(|s| s.group == inner);
     let mut of_row = vec![0.0; rows];
     let mut worst = vec![0.0f64; rows];
-    for i in 0..rows {
+    for (i, (sum, worst)) in of_row.iter_mut().zip(&mut worst).enumerate() {
         for l in 0..inner {
             let e = a.state.errors.at(i * inner + l);
-            of_row[i] += e;
-            worst[i] = worst[i].max(e);
+            *sum += e;
+            *worst = worst.max(e);
         }
         if let Some(shares) = shares {
-            of_row[i] = of_row[i].min(shares.error);
+            *sum = sum.min(shares.error);
         }
     }
     let mut of_column = vec![0.0; cols];
     let mut greatest = vec![0.0f64; cols];
     for l in 0..inner {
-        for j in 0..cols {
+        for (j, (sum, greatest)) in of_column.iter_mut().zip(&mut greatest).enumerate() {
             let e = b.state.errors.at(l * cols + j);
-            of_column[j] += e;
-            greatest[j] = greatest[j].max(e);
+            *sum += e;
+            *greatest = greatest.max(e);
         }
     }
     let scale = pass.scale(node, a.unit * b.unit, rescale);
     let half = pass.half(node, rescale);
     let mut errors = Vec::with_capacity(rows * cols);
-    for i in 0..rows {
-        for j in 0..cols {
-            let all = product(left, of_column[j]);
-            let carried = shares.map_or(all, |s| all.min(product(s.sum, greatest[j])));
-            let e = carried
-                + product(right, of_row[i])
-                + product(worst[i], of_column[j]).min(product(of_row[i], greatest[j]));
+    for (of_row, worst) in of_row.iter().zip(&worst) {
+        for (of_column, greatest) in of_column.iter().zip(&greatest) {
+            let all = product(left, *of_column);
+            let carried = shares.map_or(all, |s| all.min(product(s.sum, *greatest)));
+            let both = product(*worst, *of_column).min(product(*of_row, *greatest));
+            let e = carried + product(right, *of_row) + both;
             errors.push(outward(product(scale, e) + half, inner + 8));
         }
     }

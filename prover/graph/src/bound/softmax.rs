@@ -141,11 +141,11 @@ impl Pass<'_> {
         }
         let total = facts.total.filter(|t| spread(sources) == Some(t.group));
         let whole_groups = |group: usize| {
-            sources.len() % group == 0
+            sources.len().is_multiple_of(group)
                 && sources.chunks(group).all(|chunk| {
                     let Some(Source::Element(0, first)) = chunk.first() else { return false };
                     let follows = |(i, s): (usize, &Source)| *s == Source::Element(0, first + i as u32);
-                    *first as usize % group == 0 && chunk.iter().enumerate().all(follows)
+                    (*first as usize).is_multiple_of(group) && chunk.iter().enumerate().all(follows)
                 })
         };
         Facts { total, shares: facts.shares.filter(|s| whole_groups(s.group)), ..Facts::default() }
@@ -173,7 +173,7 @@ impl Pass<'_> {
         let sum = denominator.reach.lo;
         // The sum of what the ideal arguments give, cut as those of the integer graph.
         let ideal = (sum - total.error) * (-e.argument).exp();
-        if !(sum > 0.0 && ideal > 0.0) {
+        if sum.min(ideal) <= 0.0 {
             return None;
         }
         let moved = (e.argument / 2.0).tanh();

@@ -233,6 +233,49 @@ fn a_softmax_has_a_bound_of_its_own() {
     assert!(bound < 20.0 * measured, "{bound} against {measured}");
 }
 
+/// Padded and strided convolutions, pooling, and products of computed matrices.
+#[test]
+fn bounds_hold_for_images_and_attention() {
+    let mut random = Random(21);
+    let pads = Attribute::Ints("pads", &[1, 1, 1, 1]);
+    let images = Onnx::new()
+        .input("x", &[1, 2, 8, 8])
+        .weight("v", &[4, 2, 3, 3], &random.weights(72, 0.4))
+        .weight("b", &[4], &random.weights(4, 0.2))
+        .weight("w", &[3, 4, 3, 3], &random.weights(108, 0.3))
+        .node("Conv", &["x", "v", "b"], "c", &[pads, Attribute::Ints("strides", &[2, 2])])
+        .node("Relu", &["c"], "r", &[])
+        .node("Conv", &["r", "w"], "d", &[pads])
+        .node("MaxPool", &["d"], "m", &[Attribute::Ints("kernel_shape", &[2, 2])])
+        .node("GlobalAveragePool", &["m"], "y", &[])
+        .output("d")
+        .output("y");
+    let attention = Onnx::new()
+        .input("x", &[6, 8])
+        .weight("q", &[8, 8], &random.weights(64, 0.4))
+        .weight("k", &[8, 8], &random.weights(64, 0.4))
+        .weight("v", &[8, 8], &random.weights(64, 0.4))
+        .node("MatMul", &["x", "q"], "xq", &[])
+        .node("MatMul", &["x", "k"], "xk", &[])
+        .node("MatMul", &["x", "v"], "xv", &[])
+        .node("Transpose", &["xk"], "t", &[Attribute::Ints("perm", &[1, 0])])
+        .node("MatMul", &["xq", "t"], "s", &[])
+        .node("Softmax", &["s"], "p", &[Attribute::Int("axis", -1)])
+        .node("MatMul", &["p", "xv"], "y", &[])
+        .output("p")
+        .output("y");
+    for (name, model, inputs) in [("images", images, 128), ("attention", attention, 48)] {
+        let compiled = compile(&model, &samples(&mut random, 16, &[inputs], 1.0)).unwrap();
+        let (worst, proven) = measured(&compiled, &samples(&mut random, 100, &[inputs], 1.0));
+        assert!(proven > 20, "{name}: {proven} samples have a proof");
+        for (output, worst) in compiled.bounds.outputs.iter().zip(worst) {
+            let bound = output.bound.unwrap();
+            eprintln!("{name} {}: bound {bound:.3e}, measured {worst:.3e}, ratio {:.1}", output.name, bound / worst);
+            assert!(bound < 300.0 * worst, "{name} {}: {bound} against {worst}", output.name);
+        }
+    }
+}
+
 #[test]
 fn integers_have_a_bound_of_zero() {
     use tract_onnx::pb::tensor_proto::DataType;
