@@ -6,9 +6,12 @@ use crate::{
     float::{FloatGraph, FloatId, FloatOp, FloatTrace, bounds},
 };
 
-/// Values at or below this stand for minus infinity, as the masks of attention have it: they matter by being far
-/// below all others, and no range takes them in.
+/// Values at or below this stand for minus infinity, as the masks of attention have it, in constants and in inputs:
+/// they matter by being far below all others, and no range takes them in.
 pub const MASKED: f64 = -1e29;
+
+/// What minus infinity is in the float graph: so low that no sum with others and no scale near 1 brings it back.
+pub(crate) const MINUS_INFINITY: f64 = f32::MIN as f64;
 
 /// Least and greatest value observed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -72,6 +75,9 @@ pub struct Ranges {
     /// Of each tensor, addressed by [`FloatId`], the least magnitude other than zero where a condition reads it:
     /// how close its values come to a threshold. Infinite elsewhere.
     pub margins: Vec<f64>,
+    /// Of each tensor, addressed by [`FloatId`], where quantisation brought minus infinity to numbers far below the
+    /// others: values at or below this stand for it. Minus infinity elsewhere.
+    pub minus_infinity: Vec<f64>,
 }
 
 impl Ranges {
@@ -86,10 +92,16 @@ impl Ranges {
         self.margins.get(id.0).copied().unwrap_or(f64::INFINITY)
     }
 
+    /// At or below which values of a tensor stand for minus infinity, where there are any.
+    pub(crate) fn minus_infinity(&self, id: FloatId) -> Option<f64> {
+        self.minus_infinity.get(id.0).copied().filter(|most| most.is_finite())
+    }
+
     /// Takes in elements and margins of one more sample.
     fn observe(&mut self, graph: &FloatGraph, trace: &FloatTrace) {
         for (list, id) in self.elements.iter_mut().zip(&graph.inputs) {
-            list.iter_mut().zip(&trace.tensors[id.0]).for_each(|(most, v)| *most = most.max(v.abs()));
+            let finite = list.iter_mut().zip(&trace.tensors[id.0]).filter(|(_, v)| **v > MASKED);
+            finite.for_each(|(most, v)| *most = most.max(v.abs()));
         }
         for node in graph.nodes.iter().filter(|n| matches!(n.op, FloatOp::Indicator { .. })) {
             let Some(id) = node.inputs.first() else { continue };
@@ -108,8 +120,10 @@ pub fn calibrate(graph: &FloatGraph, samples: &[Sample]) -> Result<Ranges, Graph
     let mut ranges: Option<Ranges> = None;
     for (number, sample) in samples.iter().enumerate() {
         let trace = graph.trace(sample)?;
+        // Minus infinity goes through sums, choices and maxima; what else is made of it is nothing to calibrate by.
+        let most = if sample.is_masked() { -MASKED } else { f64::INFINITY };
         for (tensor, values) in graph.tensors.iter().zip(&trace.tensors) {
-            if let Some((index, v)) = values.iter().enumerate().find(|(_, v)| !v.is_finite()) {
+            if let Some((index, v)) = values.iter().enumerate().find(|(_, v)| !v.is_finite() || **v >= most) {
                 return Err(GraphError::NotFiniteActivation {
                     sample: number,
                     tensor: tensor.name.clone(),
@@ -128,6 +142,7 @@ pub fn calibrate(graph: &FloatGraph, samples: &[Sample]) -> Result<Ranges, Graph
                     before_activation: before.collect(),
                     elements,
                     margins: vec![f64::INFINITY; graph.tensors.len()],
+                    minus_infinity: Vec::new(),
                 });
             }
             Some(r) => {

@@ -2,12 +2,13 @@
 
 mod npz;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{borrow::Cow, collections::BTreeMap, path::Path};
 
 use serde_json::Value as Json;
 
 use crate::{
     GraphError,
+    calibrate::MASKED,
     float::{Element, InputSpec},
 };
 
@@ -15,6 +16,13 @@ use crate::{
 /// the input's name.
 const EZKL_KEY: &str = "input_data";
 const NPZ_KEY: &str = "x";
+
+/// Minus infinity in JSON, which has no number for it: this text, as in the JSON form of protocol buffers.
+pub const MINUS_INFINITY: &str = "-Infinity";
+
+/// What is no finite number in JSON, the longer words first.
+const NOT_FINITE: [(&str, f64); 3] =
+    [(MINUS_INFINITY, f64::NEG_INFINITY), ("Infinity", f64::INFINITY), ("NaN", f64::NAN)];
 
 /// Real values of every input of a model, in the model's order, each row-major.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,8 +32,13 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Checks that the sample fits a model: count, lengths, finite numbers, whole numbers where
-    /// the input is an integer.
+    /// Whether some number stands for minus infinity.
+    pub(crate) fn is_masked(&self) -> bool {
+        self.inputs.iter().flatten().any(|v| *v <= MASKED)
+    }
+
+    /// Checks that the sample fits a model: count, lengths, finite numbers or minus infinity, whole numbers where the
+    /// input is an integer.
     ///
     /// # Errors
     /// Names the input, the index and the value.
@@ -39,7 +52,7 @@ impl Sample {
                 return Err(GraphError::InputLength { input: spec.name.clone(), expected, got: values.len() });
             }
             for (index, v) in values.iter().enumerate() {
-                if !v.is_finite() {
+                if !v.is_finite() && (*v != f64::NEG_INFINITY || spec.element == Element::Integer) {
                     return Err(GraphError::NotFiniteInput { input: spec.name.clone(), index, value: v.to_string() });
                 }
                 if spec.element == Element::Integer && v.fract() != 0.0 {
@@ -128,7 +141,8 @@ pub fn read_json(bytes: &[u8], origin: &str, specs: &[InputSpec]) -> Result<Vec<
 fn json(bytes: &[u8], origin: &str, wanted: Wanted<'_>) -> Result<Vec<Sample>, GraphError> {
     let specs = wanted.specs;
     let format = |reason: String| GraphError::DataFormat { origin: origin.to_owned(), reason };
-    let json: Json = serde_json::from_slice(bytes).map_err(|e| format(format!("it is no JSON ({e})")))?;
+    let quoted = with_quoted_words(bytes);
+    let json: Json = serde_json::from_slice(&quoted).map_err(|e| format(format!("it is no JSON ({e})")))?;
     let Json::Object(map) = &json else {
         return Err(format("its top level is no object".to_owned()));
     };
@@ -159,6 +173,31 @@ fn json(bytes: &[u8], origin: &str, wanted: Wanted<'_>) -> Result<Vec<Sample>, G
             .collect::<Result<Vec<_>, _>>()?
     };
     samples(&arrays, origin, specs)
+}
+
+/// The text with each bare word for what is no finite number, which Python writes and JSON does not know, as a string.
+fn with_quoted_words(text: &[u8]) -> Cow<'_, [u8]> {
+    let has = |word: &str| text.windows(word.len()).any(|part| part == word.as_bytes());
+    if !NOT_FINITE.iter().any(|(word, _)| has(word)) {
+        return Cow::Borrowed(text);
+    }
+    let (mut out, mut rest) = (Vec::with_capacity(text.len()), text);
+    let (mut inside, mut escaped) = (false, false);
+    while let Some((byte, after)) = rest.split_first() {
+        let found = NOT_FINITE.iter().map(|(word, _)| word).find(|word| rest.starts_with(word.as_bytes()));
+        if let Some(word) = found.filter(|_| !inside) {
+            out.push(b'"');
+            out.extend(word.as_bytes());
+            out.push(b'"');
+            rest = &rest[word.len()..];
+            continue;
+        }
+        inside ^= *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        out.push(*byte);
+        rest = after;
+    }
+    Cow::Owned(out)
 }
 
 /// Reads the samples of a `.npz` archive. A model of one input takes the array of its name, or
@@ -261,6 +300,13 @@ fn collect(
             out.push(n.as_f64().ok_or_else(|| refused(out.len(), Some(n.to_string())))?);
             Ok(())
         }
+        (Json::String(text), []) => match NOT_FINITE.iter().find(|(word, _)| text == word) {
+            Some((_, value)) => {
+                out.push(*value);
+                Ok(())
+            }
+            None => Err(refused(out.len(), Some(format!("\"{text}\"")))),
+        },
         (Json::Bool(b), []) => {
             out.push(f64::from(u8::from(*b)));
             Ok(())
@@ -273,7 +319,9 @@ fn collect(
 /// Cuts each input's data into samples.
 fn samples(arrays: &[Array], origin: &str, specs: &[InputSpec]) -> Result<Vec<Sample>, GraphError> {
     let mut counts = BTreeMap::new();
-    for (array, spec) in arrays.iter().zip(specs) {
+    // A flat array without elements has as many samples of an input without elements as there are of the others.
+    let empty = |(array, spec): &(&Array, &InputSpec)| array.shape == [0] && spec.shape.contains(&0);
+    for (array, spec) in arrays.iter().zip(specs).filter(|pair| !empty(pair)) {
         let count = sample_count(array, spec).ok_or_else(|| GraphError::DataShape {
             origin: origin.to_owned(),
             input: spec.name.clone(),
@@ -282,7 +330,7 @@ fn samples(arrays: &[Array], origin: &str, specs: &[InputSpec]) -> Result<Vec<Sa
         })?;
         counts.entry(count).or_insert_with(|| spec.name.as_str());
     }
-    let count = counts.keys().next().copied().unwrap_or(0);
+    let count = counts.keys().next().copied().unwrap_or(usize::from(!specs.is_empty()));
     if counts.len() > 1 {
         let text: Vec<String> = counts.iter().map(|(n, name)| format!("{n} for `{name}`")).collect();
         return Err(GraphError::DataFormat {
@@ -311,7 +359,6 @@ fn sample_count(array: &Array, spec: &InputSpec) -> Option<usize> {
         return Some(1);
     }
     if len == 0 {
-        // Any number of samples would be there.
         return None;
     }
     let (first, rest) = array.shape.split_first()?;

@@ -59,6 +59,14 @@ pub enum GraphError {
         /// Inputs of the model that it is computed from.
         inputs: Box<[String]>,
     },
+    /// A model all of whose inputs have to be constants.
+    #[error(
+        "every input would have to be a constant, and nothing would be left to prove; the inputs are {}: make the outputs depend on another one as well, or compute them outside a proof", inputs.join(", ")
+    )]
+    NothingLive {
+        /// The inputs.
+        inputs: Box<[String]>,
+    },
     /// A node that contradicts the ONNX specification.
     #[error("node `{node}` ({operator}) is malformed: {reason}; check the model with onnx.checker and export it again")]
     MalformedNode {
@@ -126,10 +134,14 @@ pub enum GraphError {
         value: String,
     },
     /// A constant expression of the model without a finite value.
-    #[error("node `{node}` computes {value} from constants at index {index}; repair the model's constants")]
+    #[error(
+        "node `{node}` ({operator}) computes {value} from constants, or from nothing, at index {index}; repair the model's constants, and reduce over no axis that has no elements"
+    )]
     NotFiniteConstant {
         /// ONNX node.
         node: String,
+        /// Operator.
+        operator: String,
         /// Row-major index.
         index: usize,
         /// The value, as text.
@@ -311,8 +323,10 @@ pub enum GraphError {
         /// Elements given.
         got: usize,
     },
-    /// An input that is no finite number.
-    #[error("input `{input}` is {value} at index {index}; no proof exists for a value that is not a finite number")]
+    /// An input that is no finite number, nor minus infinity where that is allowed.
+    #[error(
+        "input `{input}` is {value} at index {index}; no proof exists for what is no finite number, except for -inf in a mask that has it in the calibration data: clean the data, or look for such values outside the model"
+    )]
     NotFiniteInput {
         /// Model input.
         input: String,
@@ -375,6 +389,7 @@ impl GraphError {
             Self::UnsupportedOperator { .. } => "unsupported_operator",
             Self::UnsupportedForm { .. } => "unsupported_form",
             Self::NeedsConstant { .. } => "needs_constant",
+            Self::NothingLive { .. } => "nothing_live",
             Self::MalformedNode { .. } => "malformed_node",
             Self::MalformedModel { .. } => "malformed_model",
             Self::DynamicShape { .. } => "dynamic_shape",

@@ -2,6 +2,7 @@
 
 use crate::{
     GraphError,
+    calibrate::MASKED,
     data::Sample,
     float::{Element, InputSpec},
     int::{
@@ -224,10 +225,16 @@ pub fn input_specs(graph: &IntGraph) -> Vec<InputSpec> {
 /// Integer inputs from real ones.
 ///
 /// # Errors
-/// Where the sample does not fit the inputs, holds what is no finite number, or leaves the
-/// calibrated range.
+/// Where the sample does not fit the inputs, holds what is no finite number (other than minus infinity where
+/// calibration showed it), or leaves the calibrated range.
 pub fn quantise_inputs(graph: &IntGraph, sample: &Sample) -> Result<Vec<Vec<i64>>, GraphError> {
     sample.check(&input_specs(graph))?;
+    for (port, values) in graph.inputs.iter().zip(&sample.inputs).filter(|(port, _)| port.minus_infinity.is_none()) {
+        if let Some(index) = values.iter().position(|v| !v.is_finite()) {
+            let input = graph.tensor(port.tensor).name.clone();
+            return Err(GraphError::NotFiniteInput { input, index, value: values[index].to_string() });
+        }
+    }
     graph
         .inputs
         .iter()
@@ -240,14 +247,19 @@ pub fn quantise_inputs(graph: &IntGraph, sample: &Sample) -> Result<Vec<Vec<i64>
                 .enumerate()
                 .map(|(index, value)| {
                     let q = t.exponent.quantise(*value);
-                    if q >= lo && q <= hi {
-                        return Ok(q as i64);
+                    match port.minus_infinity {
+                        Some(stand_in) if *value <= MASKED => return Ok(stand_in),
+                        // A finite number that low would be taken for minus infinity.
+                        Some(stand_in) if q <= stand_in as f64 => {}
+                        _ if q >= lo && q <= hi => return Ok(q as i64),
+                        _ => {}
                     }
+                    let least = port.minus_infinity.map_or(t.range.lo as i64, |stand_in| stand_in + 1);
                     Err(GraphError::InputRange {
                         input: t.name.clone(),
                         index,
                         value: *value,
-                        lo: t.exponent.dequantise(t.range.lo as i64),
+                        lo: t.exponent.dequantise(least),
                         hi: t.exponent.dequantise(t.range.hi as i64),
                     })
                 })
@@ -263,8 +275,8 @@ pub fn dequantise_outputs(graph: &IntGraph, trace: &Trace) -> Vec<Vec<f64>> {
         .outputs
         .iter()
         .map(|port| {
-            let exponent = graph.tensor(port.tensor).exponent;
-            trace.tensor(port.tensor).iter().map(|q| exponent.dequantise(*q)).collect()
+            let tensor = graph.tensor(port.tensor);
+            trace.tensor(port.tensor).iter().map(|q| port.real(tensor, *q)).collect()
         })
         .collect()
 }

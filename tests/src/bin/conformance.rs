@@ -13,6 +13,7 @@ use clap::Parser;
 use eyre::{Result, bail, ensure};
 use vouch_tests::conformance::{
     case::{Case, proved},
+    gadgets::unproved,
     manifest::Manifest,
     page,
     results::{Outcome, Results},
@@ -141,6 +142,11 @@ fn check(outcomes: &[Outcome]) -> Result<()> {
     }
     if !difference.lost.is_empty() {
         bail!("these cases did better when they were recorded:\n  {}", difference.lost.join("\n  "));
+    }
+    let unproved = unproved(outcomes, &proved()?);
+    if !unproved.is_empty() {
+        let lines = unproved.iter().map(|(gadget, case)| format!("{gadget}: {case} has it")).collect::<Vec<_>>();
+        bail!("no case of tests/conformance/proved.txt has\n  {}\nadd some that have", lines.join("\n  "));
     }
     if !difference.unrecorded.is_empty() {
         bail!(

@@ -71,7 +71,7 @@ fn run(args: &Args) -> Result<()> {
         check(&now)?;
     }
     if args.bless || args.prove {
-        record(args, &models, now)?;
+        record(args, &models, &now)?;
     }
     Ok(())
 }
@@ -145,7 +145,7 @@ fn check(now: &Record) -> Result<()> {
 }
 
 /// Puts figures into the record, and proofs where they are asked for.
-fn record(args: &Args, models: &[Arc<Model>], now: Record) -> Result<()> {
+fn record(args: &Args, models: &[Arc<Model>], now: &Record) -> Result<()> {
     let mut record = Record::read()?;
     for model in models {
         let Some(files) = now.models.get(&model.name) else { continue };

@@ -6,6 +6,7 @@
 
 pub mod case;
 pub mod compare;
+pub mod gadgets;
 pub mod manifest;
 pub mod page;
 pub mod results;

@@ -1,7 +1,7 @@
 //! What became of the cases: a line of JSON each.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::Write as _,
     path::{Path, PathBuf},
@@ -31,6 +31,9 @@ pub struct Outcome {
     pub fixed: Fixed,
     /// Rows of the circuit, as a power of two.
     pub k: Option<u32>,
+    /// What its circuit is made of.
+    #[serde(default)]
+    pub gadgets: BTreeSet<String>,
     /// How long it took.
     pub seconds: f64,
 }

@@ -87,6 +87,7 @@ impl Schedule {
                 max_rel_error: reached.error.filter(|error| error.is_finite()),
                 fixed: reached.fixed,
                 k: reached.k,
+                gadgets: reached.gadgets,
                 seconds: since.elapsed().as_secs_f64(),
             })?;
         }

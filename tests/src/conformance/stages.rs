@@ -1,7 +1,7 @@
 //! A case through every stage, from the model's file to the comparison of its outputs, or to a proof.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
@@ -27,6 +27,7 @@ use vouch_proof::{
 use super::{
     case::{Data, Elements, Input},
     compare::compare,
+    gadgets,
 };
 
 /// Part of a case's run.
@@ -105,6 +106,8 @@ pub(super) struct Reached {
     pub(super) fixed: Fixed,
     /// Rows of the circuit, as a power of two.
     pub(super) k: Option<u32>,
+    /// What the circuit is made of.
+    pub(super) gadgets: BTreeSet<String>,
     /// Largest error, see [`super::compare::Comparison`].
     pub(super) error: Option<f64>,
 }
@@ -153,7 +156,10 @@ pub(super) fn run(folder: &Path, watch: &Watch, setups: Option<&Setups>) -> Resu
 
     watch.enter(Stage::Plan);
     let plan = CircuitPlan::choose(graph, &PlanOptions::default()).map_err(text)?;
-    watch.note(|reached| reached.k = Some(plan.k));
+    watch.note(|reached| {
+        reached.k = Some(plan.k);
+        reached.gadgets = gadgets::of(graph);
+    });
     let plan = Arc::new(plan);
 
     watch.enter(Stage::Execute);
@@ -208,9 +214,6 @@ fn compile(folder: &Path, data: &Data, watch: &Watch) -> Result<Compiled, String
     let model = folder.join("model.onnx");
     let float = OnnxModel::open_fixing(&model, ImportOptions::default(), fixing).map_err(text)?.graph;
     let specs = float.input_specs();
-    if specs.is_empty() && !fixed.is_empty() {
-        return Err("every input would have to be a constant, and nothing would be left to prove".to_owned());
-    }
     watch.enter(Stage::Calibrate);
     let values = |name: &str| given(name).map(|input| input.value.reals()).unwrap_or_default();
     let sample = Sample { inputs: specs.iter().map(|spec| values(&spec.name)).collect() };

@@ -152,6 +152,7 @@ fn worse_figures(recorded: &Figures, now: &Figures) -> Vec<String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::{conformance::stages::Stage, real::measure::Failure};
 
     const FIGURES: &str = r#"{"samples": 540, "refused": 2, "scores": {"metric": "accuracy", "onnxruntime": 0.97,
         "float": 0.97, "integer": 0.968, "agreement": 0.996}, "largest_error": 0.01, "mean_error": 0.001, "range": 8,
@@ -169,10 +170,8 @@ mod tests {
 
     fn failure(reason: &str) -> Record {
         let mut record = Record::default();
-        record.models.insert(
-            "m".to_owned(),
-            serde_json::from_str(&format!(r#"{{"model.onnx": {{"stage": "import", "reason": "{reason}"}}}}"#)).unwrap(),
-        );
+        let failure = Failure { stage: Stage::Import, reason: reason.to_owned() };
+        record.add("m", "model.onnx", Outcome::Failure(failure));
         record
     }
 

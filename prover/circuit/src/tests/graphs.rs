@@ -35,7 +35,7 @@ impl Draft {
 
     pub(crate) fn input_packed(&mut self, len: usize, packing: Packing) -> TensorId {
         let tensor = self.tensor("input", len, Interval::signed(packing.bits));
-        self.graph.inputs.push(Port { tensor, visibility: Visibility::Public, packing });
+        self.graph.inputs.push(Port { tensor, visibility: Visibility::Public, packing, minus_infinity: None });
         tensor
     }
 
@@ -68,7 +68,7 @@ impl Draft {
     /// The graph whether it is valid or not.
     pub(crate) fn unvalidated(mut self, tensor: TensorId) -> IntGraph {
         let packing = Packing::dense(32);
-        self.graph.outputs.push(Port { tensor, visibility: Visibility::Public, packing });
+        self.graph.outputs.push(Port { tensor, visibility: Visibility::Public, packing, minus_infinity: None });
         self.graph
     }
 }

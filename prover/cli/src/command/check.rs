@@ -13,7 +13,7 @@ use vouch_graph::{
 
 use super::{
     compile::{Source, describe, read_sample},
-    prove::{outputs_json, preview},
+    prove::{number, outputs_json, preview},
 };
 use crate::{failure::Failure, model_dir::Inputs, report::Report};
 
@@ -67,6 +67,7 @@ impl Check {
 fn float_outputs(graph: &IntGraph, outputs: &[Vec<f64>]) -> Map<String, Value> {
     let named = graph.outputs.iter().zip(outputs).map(|(port, values)| {
         let tensor = graph.tensor(port.tensor);
+        let values: Vec<Value> = values.iter().map(|v| number(*v)).collect();
         (tensor.name.clone(), json!({ "shape": tensor.shape, "values": values }))
     });
     named.collect()

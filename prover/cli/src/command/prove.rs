@@ -9,7 +9,7 @@ use halo2_proofs::halo2curves::bn256::Fr;
 use rand::rngs::OsRng;
 use serde_json::{Map, Value, json};
 use vouch_circuit::{CircuitError, ModelCircuit, instance_values};
-use vouch_graph::int::IntGraph;
+use vouch_graph::{data::MINUS_INFINITY, int::IntGraph};
 use vouch_proof::{DirectBackend, ProofFile, ProofRequest, prove, transcript::scalar_from_be};
 
 use super::check::read_input;
@@ -110,7 +110,7 @@ pub(crate) fn parse_context(text: &str) -> Result<Fr, Failure> {
 pub(crate) fn outputs_json(graph: &IntGraph, outputs: &[Vec<i64>]) -> Map<String, Value> {
     let output = |(port, values): (&vouch_graph::int::Port, &Vec<i64>)| {
         let tensor = graph.tensor(port.tensor);
-        let reals: Vec<f64> = values.iter().map(|q| tensor.exponent.dequantise(*q)).collect();
+        let reals: Vec<Value> = values.iter().map(|q| number(port.real(tensor, *q))).collect();
         let value = json!({
             "shape": tensor.shape,
             "values": reals,
@@ -122,10 +122,16 @@ pub(crate) fn outputs_json(graph: &IntGraph, outputs: &[Vec<i64>]) -> Map<String
     graph.outputs.iter().zip(outputs).map(output).collect()
 }
 
+/// A number in JSON, which knows no infinity.
+pub(crate) fn number(value: f64) -> Value {
+    if value == f64::NEG_INFINITY { json!(MINUS_INFINITY) } else { json!(value) }
+}
+
 /// The first few numbers of a list.
 pub(crate) fn preview(values: &Value) -> String {
     let Some(values) = values.as_array() else { return String::new() };
-    let shown: Vec<String> = values.iter().take(8).map(|v| format!("{:.6}", v.as_f64().unwrap_or(0.0))).collect();
+    let shown = |v: &Value| v.as_f64().map_or_else(|| "-inf".to_owned(), |v| format!("{v:.6}"));
+    let shown: Vec<String> = values.iter().take(8).map(shown).collect();
     let more = if values.len() > 8 { format!(", … {} in all", values.len()) } else { String::new() };
     format!("{}{more}", shown.join(", "))
 }

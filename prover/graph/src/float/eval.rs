@@ -1,5 +1,8 @@
 use super::{FloatGraph, FloatId, FloatNode, FloatOp, FloatSource, Quotient};
-use crate::{calibrate::Range, data::Sample};
+use crate::{
+    calibrate::{MASKED, MINUS_INFINITY, Range},
+    data::Sample,
+};
 
 /// Every intermediate value of one evaluation.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,7 +17,9 @@ pub struct FloatTrace {
 pub(super) fn trace(graph: &FloatGraph, sample: &Sample) -> FloatTrace {
     let mut tensors = vec![Vec::new(); graph.tensors.len()];
     for (id, values) in graph.inputs.iter().zip(&sample.inputs) {
-        tensors[id.0].clone_from(values);
+        // As constants of a model have it.
+        let finite = |v: &f64| if *v <= MASKED { MINUS_INFINITY } else { *v };
+        tensors[id.0] = values.iter().map(finite).collect();
     }
     let mut before_activation = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {

@@ -1,6 +1,6 @@
 //! Roots, quotients and bounds that the circuit computes exactly.
 
-use super::{Activation, Builder, Data, Element, FloatId, FloatOp, FloatSource, Function, Quotient, Value};
+use super::{Activation, Builder, Data, Element, FloatId, FloatNode, FloatOp, FloatSource, Function, Quotient, Value};
 use crate::{GraphError, int::Condition};
 
 /// How far back the sign of a value is followed.
@@ -29,6 +29,37 @@ impl Builder {
         let root = self.strict_root(&root)?;
         let log = self.function(&root, Function::Log)?;
         self.affine(&log, vec![4.0], vec![0.0])
+    }
+
+    /// What a value sums up the exponentials of, `[sums, n]`, where it is that.
+    pub(crate) fn exponents(&mut self, total: &Value) -> Result<Option<Value>, GraphError> {
+        let plain = |node: &FloatNode| node.activation == Activation::None;
+        let producer = |b: &Self, id: FloatId| b.producer(id).filter(plain);
+        let Data::Tensor(id) = total.data else { return Ok(None) };
+        let Some(FloatNode { op: FloatOp::Sum { group, c: 1.0 }, inputs, .. }) = producer(self, id) else {
+            return Ok(None);
+        };
+        let mut summed = inputs.first().and_then(|id| producer(self, *id));
+        let mut order = None;
+        if let Some(FloatNode { op: FloatOp::View { sources }, inputs, .. }) = &summed
+            && let [inner] = inputs[..]
+        {
+            let at = |s: &FloatSource| match s {
+                FloatSource::Element(_, at) => Some(*at as usize),
+                FloatSource::Constant(_) => None,
+            };
+            order = sources.iter().map(at).collect::<Option<Vec<_>>>();
+            summed = producer(self, inner).filter(|_| order.is_some());
+        }
+        let Some(FloatNode { op: FloatOp::Function { function: Function::Exp, centre: 0.0 }, inputs, .. }) = summed
+        else {
+            return Ok(None);
+        };
+        let Some(read) = inputs.first() else { return Ok(None) };
+        let x = self.tensor_of(*read);
+        let shape = vec![total.len(), group];
+        let order = order.unwrap_or_else(|| (0..x.len()).collect());
+        self.gather(&x, &order, shape).map(Some)
     }
 
     /// 1 where `0 <= x`, -1 elsewhere.

@@ -2,11 +2,15 @@
 //! themselves become finite.
 
 use super::{Builder, Element, FloatId, FloatOp, FloatSource, Value, build::Data, eval::one_or_each};
-use crate::{GraphError, calibrate::MASKED, int::Condition};
+use crate::{
+    GraphError,
+    calibrate::{MASKED, MINUS_INFINITY},
+    int::Condition,
+};
 
 impl Builder {
-    /// Bits of the elements that are minus infinity. Only what moves, chooses, adds and compares can be: an input of
-    /// the model is always finite.
+    /// Bits of the elements that are minus infinity: of constants known, of an input of reals compared with it, and of
+    /// what moves, chooses, adds and compares those followed.
     pub(crate) fn masked(&mut self, value: &Value) -> Result<Value, GraphError> {
         let bits = match &value.data {
             Data::Const(known) => flags(known.iter().map(|v| *v <= MASKED)),
@@ -18,7 +22,15 @@ impl Builder {
     fn masked_tensor(&mut self, id: FloatId) -> Result<Value, GraphError> {
         let len = self.tensor_of(id).len();
         let none = flags(std::iter::repeat_n(false, len));
-        let Some(node) = self.producer(id) else { return Ok(none) };
+        let Some(node) = self.producer(id) else {
+            let input = self.tensor_of(id).reshaped(vec![len]);
+            if input.element == Element::Integer {
+                return Ok(none);
+            }
+            // Where calibration shows minus infinity, the quantiser puts the bound between it and the others.
+            let distance = self.affine(&input, vec![-1.0], vec![MINUS_INFINITY])?;
+            return self.indicator(&distance, Condition::NonNegative);
+        };
         let shape = vec![len];
         let mut inputs = Vec::with_capacity(node.inputs.len());
         for input in &node.inputs {

@@ -116,7 +116,7 @@ impl OnnxModel {
     /// `value` has for their names; where it has none, the model is refused.
     ///
     /// # Errors
-    /// As [`OnnxModel::open`] and [`OnnxModel::lower`], and what `value` returns.
+    /// As [`OnnxModel::open`] and [`OnnxModel::lower`], what `value` returns, and where every input would be a constant.
     pub fn open_fixing<E: From<GraphError>>(
         path: &Path,
         mut options: ImportOptions,
@@ -124,6 +124,10 @@ impl OnnxModel {
     ) -> Result<Lowered, E> {
         loop {
             let error = match Self::open(path, &options)?.lower() {
+                Ok(graph) if graph.inputs.is_empty() && !options.fixed.is_empty() => {
+                    let inputs = options.fixed.into_keys().collect();
+                    return Err(GraphError::NothingLive { inputs }.into());
+                }
                 Ok(graph) => return Ok(Lowered { graph, fixed: options.fixed }),
                 Err(error) => error,
             };
@@ -190,11 +194,9 @@ fn lower(model: &OnnxModel, limits: Limits) -> Result<FloatGraph, GraphError> {
     if outputs.is_empty() {
         return Err(malformed("it has no outputs".to_owned()));
     }
-    let reference = if lowerer.computes_with_nothing() {
-        // Tract 0.23 reads the first element of such an operand, and the process ends there.
-        Reference::absent(&model.proto, "it computes with a tensor that has no elements".to_owned())
-    } else {
-        Reference::new(&model.proto, folder)
+    let reference = match lowerer.beyond_tract() {
+        Some(reason) => Reference::absent(&model.proto, reason.to_owned()),
+        None => Reference::new(&model.proto, folder),
     };
     lowerer.finish(model.name.clone(), &outputs, reference)
 }

@@ -2,12 +2,15 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use tract_onnx::pb::{AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetIdProto, TensorProto};
+use tract_onnx::pb::{
+    AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto,
+    tensor_shape_proto, type_proto,
+};
 
 use crate::{
     GraphError,
     float::{Builder, Cost, Element, FloatGraph, Limits, Reference, Value},
-    onnx::{self, Node},
+    onnx::{self, Declared, Node},
 };
 
 /// Most functions and graphs inside one another: a function that calls itself has no end.
@@ -21,12 +24,13 @@ const MAX_ITERATIONS: usize = 1 << 16;
 pub(super) struct Scope {
     values: BTreeMap<String, Value>,
     opset: i64,
+    declared: Declared,
 }
 
 impl Scope {
     pub(super) fn new(opsets: &[OperatorSetIdProto]) -> Self {
         let default = opsets.iter().find(|o| matches!(o.domain.as_str(), "" | "ai.onnx"));
-        Self { values: BTreeMap::new(), opset: default.map_or(1, |o| o.version) }
+        Self { values: BTreeMap::new(), opset: default.map_or(1, |o| o.version), declared: Declared::new() }
     }
 
     /// Steps that a copy takes.
@@ -46,12 +50,12 @@ pub(super) struct Lowerer<'m> {
     folder: Option<&'m Path>,
     depth: usize,
     iterations: usize,
-    empty_operand: bool,
+    beyond_tract: Option<&'static str>,
 }
 
 impl<'m> Lowerer<'m> {
     pub(super) fn new(functions: &'m [FunctionProto], folder: Option<&'m Path>, limits: Limits) -> Self {
-        Self { builder: Builder::new(limits), functions, folder, depth: 0, iterations: 0, empty_operand: false }
+        Self { builder: Builder::new(limits), functions, folder, depth: 0, iterations: 0, beyond_tract: None }
     }
 
     /// An input of the model.
@@ -70,9 +74,9 @@ impl<'m> Lowerer<'m> {
         Ok(value)
     }
 
-    /// Whether arithmetic met an operand without elements.
-    pub(super) fn computes_with_nothing(&self) -> bool {
-        self.empty_operand
+    /// What tract takes the model for and cannot run, where that is known.
+    pub(super) fn beyond_tract(&self) -> Option<&'static str> {
+        self.beyond_tract
     }
 
     pub(super) fn finish(
@@ -95,6 +99,7 @@ impl<'m> Lowerer<'m> {
             self.builder.spend(Cost::value(&value))?;
             scope.insert(&tensor.name, value);
         }
+        scope.declared = graph.value_info.iter().chain(&graph.output).filter_map(declared).collect();
         self.nodes(&graph.node, scope)?;
         let name = |o: &tract_onnx::pb::ValueInfoProto| o.name.clone();
         results(graph.output.iter().map(name), scope)
@@ -106,10 +111,12 @@ impl<'m> Lowerer<'m> {
             let reason = format!("its functions and graphs lie more than {MAX_DEPTH} deep");
             return Err(GraphError::MalformedModel { reason });
         }
+        let known = std::mem::take(&mut scope.declared);
         for (at, proto) in nodes.iter().enumerate() {
             let first = || proto.output.first().map_or("unnamed", String::as_str);
             let name = if proto.name.is_empty() { first() } else { &proto.name };
-            let node = Node { proto, name, opset: scope.opset, folder: self.folder };
+            let declared = &known;
+            let node = Node { proto, name, opset: scope.opset, folder: self.folder, declared };
             if let Some(name) = proto.input.iter().find(|i| !i.is_empty() && !scope.values.contains_key(i.as_str())) {
                 return Err(node.malformed(not_there(name, &nodes[at..])));
             }
@@ -132,10 +139,10 @@ impl<'m> Lowerer<'m> {
                 (_, value) => value.cloned(),
             })
             .collect::<Vec<_>>();
-        self.empty_operand |= matches!(proto.op_type.as_str(), "Add" | "Sub" | "Mul" | "Div" | "Pow")
-            && inputs.iter().flatten().any(|value| value.len() == 0);
+        self.beyond_tract = self.beyond_tract.or_else(|| beyond_tract(&proto.op_type, &inputs));
         let outputs = self.outputs(node, &inputs, scope).map_err(|error| match error {
-            GraphError::NeedsConstant { node, operator, role, value, .. } => {
+            // What happens inside a branch or a function has been traced there.
+            GraphError::NeedsConstant { node, operator, role, value, inputs } if inputs.is_empty() => {
                 let from = scope.values.get(&*value).map(|v| self.builder.origins(v)).unwrap_or_default();
                 GraphError::NeedsConstant { node, operator, role, value, inputs: from.into() }
             }
@@ -145,7 +152,8 @@ impl<'m> Lowerer<'m> {
             if let Some(known) = value.known()
                 && let Some((index, v)) = known.iter().enumerate().find(|(_, v)| !v.is_finite())
             {
-                return Err(GraphError::NotFiniteConstant { node: node.name.to_owned(), index, value: v.to_string() });
+                let (node, operator) = (node.name.to_owned(), proto.op_type.clone());
+                return Err(GraphError::NotFiniteConstant { node, operator, index, value: v.to_string() });
             }
             if value.shape.len() > onnx::MAX_RANK {
                 let reason = format!("its output `{name}` has {} axes", value.shape.len());
@@ -184,7 +192,7 @@ impl<'m> Lowerer<'m> {
             None if domain.is_empty() || domain == onnx::ML => Err(GraphError::UnsupportedOperator {
                 node: node.name.to_owned(),
                 operator: proto.op_type.clone(),
-                remedy: "replace it by supported operators, or compute it outside the model".to_owned(),
+                remedy: onnx::instead_of(&proto.op_type).to_owned(),
             }),
             None => Err(GraphError::UnsupportedOperator {
                 node: node.name.to_owned(),
@@ -382,6 +390,34 @@ impl<'m> Lowerer<'m> {
         }
         Ok(state)
     }
+}
+
+/// What tract 0.23 reads and cannot run: it takes the first element of an operand that has none, where the process
+/// ends, and has no order of booleans.
+fn beyond_tract(operator: &str, inputs: &[Option<Value>]) -> Option<&'static str> {
+    let mut given = inputs.iter().flatten();
+    match operator {
+        "Add" | "Sub" | "Mul" | "Div" | "Pow" if given.any(|value| value.len() == 0) => {
+            Some("it computes with a tensor that has no elements")
+        }
+        "ReduceMax" | "ReduceMin" if given.next().is_some_and(|value| onnx::tensor::is_bool(value.data_type)) => {
+            Some("it reduces booleans to the greatest or least")
+        }
+        _ => None,
+    }
+}
+
+/// Name and shape of a tensor whose file gives a number for each of its axes.
+fn declared(info: &ValueInfoProto) -> Option<(String, Vec<usize>)> {
+    use tensor_shape_proto::dimension::Value as Dim;
+    let Some(type_proto::Value::TensorType(tensor)) = info.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
+        return None;
+    };
+    let dims = tensor.shape.as_ref()?.dim.iter().map(|d| match d.value {
+        Some(Dim::DimValue(v)) => usize::try_from(v).ok(),
+        _ => None,
+    });
+    Some((info.name.clone(), dims.collect::<Option<_>>()?))
 }
 
 /// Values of the names, in order.

@@ -49,6 +49,10 @@ pub struct Port {
     pub visibility: Visibility,
     /// How its values share instance words.
     pub packing: Packing,
+    /// Where the port takes minus infinity, as masks have it: values at or below this stand for it, and it is brought
+    /// to this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minus_infinity: Option<i64>,
 }
 
 /// Bits of an integer input's value; eight of them fill a storage slot of the feature ring.
@@ -65,6 +69,15 @@ impl Port {
     #[must_use]
     pub fn is_integer(&self, tensor: &IntTensor) -> bool {
         tensor.exponent == ScaleExp(0) && self.packing.bits >= INTEGER_INPUT_BITS
+    }
+
+    /// The real number that a value of the port's tensor stands for.
+    #[must_use]
+    pub fn real(&self, tensor: &IntTensor, q: i64) -> f64 {
+        match self.minus_infinity {
+            Some(most) if q <= most => f64::NEG_INFINITY,
+            _ => tensor.exponent.dequantise(q),
+        }
     }
 }
 

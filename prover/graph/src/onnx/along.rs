@@ -83,7 +83,7 @@ pub(super) fn softmax_rows(b: &mut Builder, node: &Node<'_>, x: &Value) -> Resul
     Ok(rows)
 }
 
-type Combine = fn(&mut Builder, &Value, &Value) -> Result<Value, GraphError>;
+pub(super) type Combine = fn(&mut Builder, &Value, &Value) -> Result<Value, GraphError>;
 
 /// Running sums or products.
 fn cumulate(
@@ -120,7 +120,7 @@ fn cumulate(
 }
 
 /// What is combined up to each element of rows of `n`: over the pairs first, so that the chains are short.
-fn running(b: &mut Builder, x: &Value, n: usize, combine: Combine) -> Result<Value, GraphError> {
+pub(super) fn running(b: &mut Builder, x: &Value, n: usize, combine: Combine) -> Result<Value, GraphError> {
     if n == 1 {
         return Ok(x.clone());
     }

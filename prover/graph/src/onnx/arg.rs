@@ -143,10 +143,12 @@ fn by_rank(b: &mut Builder, rows: &Rows, k: usize) -> Result<(Value, Value), Gra
 }
 
 /// Who meets whom: rows of elements, with their positions, and bits that say who takes part.
-struct Field {
-    values: Value,
-    n: usize,
-    alive: Option<Value>,
+pub(super) struct Field {
+    /// `[rows, n]`.
+    pub(super) values: Value,
+    pub(super) n: usize,
+    /// Bits `[rows, n]`; all, where there are none.
+    pub(super) alive: Option<Value>,
 }
 
 impl Field {
@@ -156,7 +158,7 @@ impl Field {
 
     /// The greatest element of each row and its position, the first of equal ones or the last; by comparisons in pairs,
     /// because equality with the maximum would hang on how it was rounded. Who takes no part has the least value.
-    fn winner(&self, b: &mut Builder, last: bool) -> Result<(Value, Value), GraphError> {
+    pub(super) fn winner(&self, b: &mut Builder, last: bool) -> Result<(Value, Value), GraphError> {
         let rows = self.values.len() / self.n;
         let (mut values, mut alive, mut n) = (self.values.clone(), self.alive.clone(), self.n);
         let positions = (0..rows * n).map(|i| (i % n) as f64).collect();

@@ -74,8 +74,8 @@ impl Sizes {
 
 /// `softmax(Q K' scale + mask) V` by heads, where several heads of queries may share one of keys and values. A query
 /// that the mask leaves no key gets zeros. The precision asked of the softmax is ignored: every softmax is exact to
-/// the 16 bits that values have. Where the scores with the mask are an output, their masked elements are finite there,
-/// far below all others.
+/// the 16 bits that values have. A mask of numbers that is an input may hold minus infinity where calibration shows it; a query
+/// to which such a mask leaves no key at all gets equal shares, for the mask's values are not known here.
 fn attention(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
     let given = |i: usize| inputs.get(i).and_then(Option::as_ref);
     let query = node.required(inputs, 0)?;

@@ -16,12 +16,20 @@ pub(super) fn find(operator: &str) -> Option<Lowering> {
         "Sign" => |b, n, i| Ok(vec![sign(b, n.required(i, 0)?)?]),
         "ThresholdedRelu" => thresholded,
         "Shrink" => shrink,
-        "IsInf" | "IsNaN" => |_, n, i| Ok(vec![never(n.required(i, 0)?)]),
+        "IsNaN" => |_, n, i| Ok(vec![never(n.required(i, 0)?)]),
+        "IsInf" => is_inf,
         _ => return None,
     })
 }
 
-/// The values of a circuit are finite, whatever they are.
+/// Minus infinity is what a circuit may have of these.
+fn is_inf(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
+    let x = node.required(inputs, 0)?;
+    let negative = node.int("detect_negative").unwrap_or(1) != 0;
+    Ok(vec![if negative { b.masked(x)? } else { never(x) }])
+}
+
+/// The values of a circuit are numbers, whatever they are.
 fn never(x: &Value) -> Value {
     Value::constant(vec![0.0; x.len()], x.shape.clone(), Element::Integer).bit()
 }

@@ -19,7 +19,6 @@ pub(super) fn find(operator: &str) -> Option<Lowering> {
         "GatherElements" => gather_elements,
         "GatherND" => gather_nd,
         "Compress" => compress,
-        "NonZero" => non_zero,
         "Unique" => unique,
         _ => return None,
     })
@@ -205,18 +204,6 @@ fn compress(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Resul
     }
     let order: Vec<usize> = (0..condition.len()).filter(|i| condition[*i] != 0.0).collect();
     Ok(vec![pick_along(b, &x, axis, &order)?])
-}
-
-/// Coordinates of what is not zero, an axis a row; the input is known while compiling, because the output's size is
-/// structure.
-fn non_zero(_: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
-    let x = node.required(inputs, 0)?;
-    let known = node.known(inputs, 0, "input, on which the size of its output depends")?;
-    let found: Vec<usize> = (0..known.len()).filter(|i| known[*i] != 0.0).collect();
-    let strides = indices::strides(&x.shape);
-    let coordinate = |axis: usize, flat: usize| (flat / strides[axis] % x.shape[axis]) as f64;
-    let data = (0..x.shape.len()).flat_map(|axis| found.iter().map(move |flat| coordinate(axis, *flat))).collect();
-    Ok(vec![Value::constant(data, vec![x.shape.len(), found.len()], Element::Integer)])
 }
 
 /// The distinct elements, or slices along an axis; the input is known while compiling, because the outputs' size is

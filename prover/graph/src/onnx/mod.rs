@@ -19,6 +19,7 @@ mod linear_attention;
 mod loss;
 mod matmul;
 mod ml;
+mod ngram;
 mod normalise;
 mod pool;
 mod power;
@@ -34,11 +35,12 @@ mod scatter;
 mod shape;
 mod signal;
 mod structure;
+mod suppress;
 pub(crate) mod tensor;
 mod weighted;
 mod window;
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
@@ -86,6 +88,7 @@ pub(crate) fn lowering(domain: &str, operator: &str) -> Option<Lowering> {
         linear_attention::find,
         loss::find,
         matmul::find,
+        ngram::find,
         normalise::find,
         pool::find,
         power::find,
@@ -100,9 +103,31 @@ pub(crate) fn lowering(domain: &str, operator: &str) -> Option<Lowering> {
         shape::find,
         signal::find,
         structure::find,
+        suppress::find,
     ]
     .iter()
     .find_map(|family| family(operator))
+}
+
+/// What to do instead of using an operator that has no lowering.
+pub(crate) fn instead_of(operator: &str) -> &'static str {
+    match operator {
+        "ImageDecoder" => "decode the image outside the model, and make its pixels the input",
+        "Bernoulli" | "Multinomial" | "RandomNormal" | "RandomNormalLike" | "RandomUniform" | "RandomUniformLike" => {
+            "a proof has no random numbers: draw them outside the model, and make them an input"
+        }
+        "ConcatFromSequence" | "SequenceAt" | "SequenceConstruct" | "SequenceEmpty" | "SequenceErase"
+        | "SequenceInsert" | "SequenceLength" | "SequenceMap" | "SplitToSequence" => {
+            "sequences are not supported: use tensors, with Split, Concat and Scan"
+        }
+        "Optional" => "optional values are not supported: pass the tensor itself",
+        "CategoryMapper" | "RegexFullMatch" | "StringConcat" | "StringNormalizer" | "StringSplit" => {
+            "text has no place in a circuit: encode it outside the model, and make the codes the input"
+        }
+        "CastMap" | "DictVectorizer" => "maps are not supported: make a tensor of features the input",
+        "MaxRoiPool" => "use RoiAlign with mode `max`",
+        _ => "replace it by supported operators, or compute it outside the model",
+    }
 }
 
 /// An ONNX node with what its lowering asks of it.
@@ -115,7 +140,12 @@ pub(crate) struct Node<'a> {
     pub(crate) opset: i64,
     /// Folder of the model, for external data.
     pub(crate) folder: Option<&'a Path>,
+    /// Shapes that the file declares for the graph's results, as far as they are numbers.
+    pub(crate) declared: &'a Declared,
 }
+
+/// Shapes by the name of the tensor.
+pub(crate) type Declared = BTreeMap<String, Vec<usize>>;
 
 impl<'a> Node<'a> {
     fn attribute(&self, name: &str) -> Option<&'a AttributeProto> {
@@ -170,6 +200,11 @@ impl<'a> Node<'a> {
     /// Input number `i`, which the operator cannot do without.
     pub(crate) fn required<'v>(&self, inputs: &'v [Option<Value>], i: usize) -> Result<&'v Value, GraphError> {
         inputs.get(i).and_then(Option::as_ref).ok_or_else(|| self.malformed(format!("input {i} is missing")))
+    }
+
+    /// The shape that the file declares for output number `i`.
+    pub(crate) fn declared(&self, i: usize) -> Option<&'a [usize]> {
+        self.proto.output.get(i).and_then(|name| self.declared.get(name)).map(Vec::as_slice)
     }
 
     /// Elements of input number `i`, which must be known while compiling.

@@ -1,6 +1,6 @@
 //! Powers, roots and logarithms.
 
-use super::{Lowering, Node, division::inverse, elementwise::pair};
+use super::{Lowering, Node, along, division::inverse, elementwise::pair};
 use crate::{
     GraphError,
     float::{Builder, Element, Function, Value},
@@ -19,9 +19,17 @@ pub(super) fn find(operator: &str) -> Option<Lowering> {
     Some(match operator {
         "Pow" => pow,
         "Sqrt" => |b, n, i| Ok(vec![b.root(n.required(i, 0)?)?]),
-        "Log" => |b, n, i| Ok(vec![b.logarithm(n.required(i, 0)?)?]),
+        "Log" => |b, n, i| Ok(vec![logarithm(b, n.required(i, 0)?)?]),
         _ => return None,
     })
+}
+
+/// Of a sum of exponentials the greatest goes ahead of the logarithm: the sum itself has no scale that fits 16 bits
+/// where its terms lie far apart.
+fn logarithm(b: &mut Builder, x: &Value) -> Result<Value, GraphError> {
+    let Some(terms) = b.exponents(x)? else { return b.logarithm(x) };
+    let (_, log, most) = along::log_sum_exp(b, &terms, terms.shape[1])?;
+    Ok(b.add((1.0, &log), (1.0, &most))?.reshaped(x.shape.clone()).with_data_type(x.data_type))
 }
 
 /// How a power with a known exponent is computed.

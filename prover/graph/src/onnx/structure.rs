@@ -8,7 +8,9 @@ use crate::{
 
 pub(super) fn find(operator: &str) -> Option<Lowering> {
     Some(match operator {
-        "Identity" => |_, n, i| Ok(vec![n.required(i, 0)?.clone()]),
+        // Tensors are the only optional values here, and they are there.
+        "Identity" | "OptionalGetElement" => |_, n, i| Ok(vec![n.required(i, 0)?.clone()]),
+        "OptionalHasElement" => |_, _, i| Ok(vec![has_element(i)]),
         "Dropout" => dropout,
         "Constant" => constant,
         "ConstantOfShape" => constant_of_shape,
@@ -19,6 +21,11 @@ pub(super) fn find(operator: &str) -> Option<Lowering> {
         "Range" => range,
         _ => return None,
     })
+}
+
+fn has_element(inputs: &[Option<Value>]) -> Value {
+    let there = inputs.first().is_some_and(Option::is_some);
+    Value::constant(vec![f64::from(u8::from(there))], vec![], Element::Integer).bit()
 }
 
 /// The identity at inference; its mask keeps everything.

@@ -13,6 +13,7 @@ use tract_onnx::pb::{
 
 use crate::{
     GraphError,
+    calibrate::MINUS_INFINITY,
     float::{Element, MAX_ELEMENTS, Value, indices},
 };
 
@@ -45,7 +46,7 @@ pub(crate) fn is_bool(data_type: i32) -> bool {
 pub(crate) fn load(proto: &TensorProto, folder: Option<&Path>) -> Result<Value, GraphError> {
     let value = load_any(proto, folder)?;
     // Minus infinity is what masks are made of; a weight is refused where it becomes one.
-    let masked = |v: &f64| if *v == f64::NEG_INFINITY { f64::from(f32::MIN) } else { *v };
+    let masked = |v: &f64| if *v == f64::NEG_INFINITY { MINUS_INFINITY } else { *v };
     let known: Vec<f64> = value.known().unwrap_or_default().iter().map(masked).collect();
     if let Some((index, v)) = known.iter().enumerate().find(|(_, v)| !v.is_finite()) {
         let tensor = if proto.name.is_empty() { "constant" } else { &proto.name };

@@ -119,7 +119,9 @@ impl Emitter<'_> {
         };
         let tensor = self.tensor(t.name.clone(), t.shape.clone(), exponent, Interval::signed(packing.bits));
         self.placed[id.0] = tensor;
-        self.out.inputs.push(Port { tensor, visibility: self.options.inputs, packing });
+        let range = self.ranges.tensor(id);
+        let minus_infinity = range.masked.then(|| ScaleExp(exponent).quantise(range.lo) as i64);
+        self.out.inputs.push(Port { tensor, visibility: self.options.inputs, packing, minus_infinity });
         Ok(())
     }
 
@@ -135,7 +137,9 @@ impl Emitter<'_> {
             });
         }
         let packing = Packing::dense(bits);
-        self.out.outputs.push(Port { tensor, visibility: self.options.outputs, packing });
+        let exponent = self.out.tensor(tensor).exponent;
+        let minus_infinity = self.ranges.minus_infinity(id).map(|most| exponent.quantise(most) as i64);
+        self.out.outputs.push(Port { tensor, visibility: self.options.outputs, packing, minus_infinity });
         Ok(())
     }
 
@@ -525,6 +529,17 @@ impl Emitter<'_> {
     ) -> Result<TensorId, GraphError> {
         let mut exponent = self.scales.exponents[node.output.0];
         if quotient == Quotient::Integer {
+            let observed = self.ranges.tensor(node.output);
+            let narrow = Interval::signed(VALUE_BITS);
+            if let Some(beyond) = [observed.lo, observed.hi].into_iter().find(|v| !narrow.contains(*v as i128)) {
+                return Err(self.refused(
+                    node,
+                    format!(
+                        "its whole quotient reaches {beyond} before it is clipped, and has at most 16 bits; divide by \
+                         more, clip what is divided, or quantise to 8 bits"
+                    ),
+                ));
+            }
             // Exact operands at one exponent: anything else would round twice.
             exponent = 0;
             let levels = self.exponent(a) - self.exponent(b);

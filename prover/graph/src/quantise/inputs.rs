@@ -101,7 +101,7 @@ pub(super) fn level(graph: FloatGraph, ranges: Ranges, headroom: f64) -> (FloatG
         let readers: Vec<usize> = (0..graph.nodes.len())
             .filter(|at| graph.nodes[*at].inputs.contains(&id) && is_coarse(&graph, &ranges, *at, headroom))
             .collect();
-        if graph.tensor(id).element == Element::Integer || readers.is_empty() {
+        if graph.tensor(id).element == Element::Integer || readers.is_empty() || ranges.tensor(id).masked {
             continue;
         }
         let scale = levels(&graph, &readers, &ranges.elements[i]);

@@ -1,7 +1,7 @@
 //! Values that stand for minus infinity, as the masks of attention have them, become finite.
 
 use crate::{
-    calibrate::{MASKED, Ranges},
+    calibrate::{MASKED, MINUS_INFINITY, Range, Ranges},
     float::{Activation, FloatGraph, FloatId, FloatNode, FloatOp, FloatSource},
 };
 
@@ -9,16 +9,22 @@ use crate::{
 const DISTANCE: f64 = 24.0;
 
 /// Brings masked values next to the others: so far below that a softmax gives them nothing, and no further, because
-/// they share a scale with the rest. Whatever they are added to, their distance outweighs it.
+/// they share a scale with the rest. Whatever they are added to, their distance outweighs it, and half of it tells
+/// them from the others where they leave the model.
 pub(super) fn lower(graph: &FloatGraph, ranges: &Ranges) -> (FloatGraph, Ranges) {
     let (mut graph, mut ranges) = (graph.clone(), ranges.clone());
-    for node in &graph.nodes {
-        if can_mask(node, &ranges) {
+    let compared: Vec<bool> = graph.nodes.iter().map(|node| compares(&graph, node)).collect();
+    for (node, compared) in graph.nodes.iter().zip(&compared) {
+        if *compared {
+            ranges.tensors[node.output.0].masked = false;
+        } else if can_mask(node, &ranges) {
             ranges.tensors[node.output.0].masked = true;
         }
     }
     let spread = ranges.tensors.iter().filter(|r| r.masked).map(|r| r.hi - r.lo).fold(0.0, f64::max);
     let distance = DISTANCE + 2.0 * spread;
+    let middle = |range: &Range| if range.masked { range.lo - distance / 2.0 } else { f64::NEG_INFINITY };
+    ranges.minus_infinity = ranges.tensors.iter().map(middle).collect();
     for range in ranges.tensors.iter_mut().chain(&mut ranges.before_activation).filter(|r| r.masked) {
         range.lo -= distance;
     }
@@ -37,7 +43,16 @@ pub(super) fn lower(graph: &FloatGraph, ranges: &Ranges) -> (FloatGraph, Ranges)
             }
         }
     }
-    for node in &mut graph.nodes {
+    for (at, node) in graph.nodes.iter_mut().enumerate() {
+        if let (FloatOp::Affine { offset, .. }, [read], true) = (&mut node.op, &node.inputs[..], compared[at]) {
+            // Without minus infinity in the input nothing is as low.
+            let read = ranges.tensor(*read);
+            let bound = if read.masked { read.lo + distance / 2.0 } else { -distance - 4.0 * read.max_abs() };
+            *offset = vec![bound];
+            let range = Range::between(bound - read.hi, bound - read.lo);
+            (ranges.tensors[node.output.0], ranges.before_activation[at]) = (range, range);
+            continue;
+        }
         sink(node, &mut ranges);
         let least = ranges.tensor(node.output).lo;
         match &mut node.op {
@@ -55,6 +70,16 @@ pub(super) fn lower(graph: &FloatGraph, ranges: &Ranges) -> (FloatGraph, Ranges)
         }
     }
     (graph, ranges)
+}
+
+/// Whether a node compares its operand with minus infinity, see [`crate::float::Builder::masked`].
+fn compares(graph: &FloatGraph, node: &FloatNode) -> bool {
+    let FloatOp::Affine { scale, offset } = &node.op else { return false };
+    let mut readers = graph.nodes.iter().filter(|reader| reader.inputs.contains(&node.output));
+    scale[..] == [-1.0]
+        && offset[..] == [MINUS_INFINITY]
+        && !graph.outputs.contains(&node.output)
+        && readers.all(|reader| matches!(reader.op, FloatOp::Indicator { .. }))
 }
 
 /// Whether a result may hold masked values, seen during calibration or not: a mask that is computed may be another one

@@ -22,13 +22,13 @@ use crate::{
 const BUDGET: u64 = 1 << 32;
 
 /// Samples beyond which the error hardly moves.
-const MOST_SAMPLES: u64 = 32;
+const MOST_SAMPLES: u64 = 128;
 
 /// Samples without which the error says little.
 const LEAST_SAMPLES: u64 = 4;
 
 /// Share by which a trial has to lower the mean square error: less is chance.
-const GAIN: f64 = 0.05;
+const GAIN: f64 = 0.1;
 
 /// Share of the largest error allowed that calibration may show: other data may show more.
 const RESERVE: f64 = 0.8;

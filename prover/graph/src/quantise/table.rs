@@ -18,7 +18,8 @@ const LIMIT: f64 = (1 << (VALUE_BITS - 1 + TABLE_GUARD_BITS)) as f64 - 1.0;
 /// which halves the error and spreads it to both sides.
 ///
 /// An exponential never falls below half its value, however long the segments: a softmax divides by a
-/// sum of its points, which have to be positive as far as they are not rounded to zero.
+/// sum of its points, which have to be positive as far as they are not rounded to zero. Beside a pole the chord towards
+/// it says nothing, and the lesser of the two counts.
 pub(super) fn table(function: Function, centre: f64, input: i32, output: i32) -> Vec<i64> {
     let step = f64::from(1u32 << SEGMENT_BITS) * (-f64::from(input)).exp2();
     let first = -(f64::from(VALUE_BITS - 1).exp2()) * (-f64::from(input)).exp2();
@@ -29,7 +30,12 @@ pub(super) fn table(function: Function, centre: f64, input: i32, output: i32) ->
             let x = first + i as f64 * step;
             // How far the chords over a segment to either side miss the middle, on average.
             let sag = |from: f64| (f(from) + f(from + step)) / 2.0 - f(from + step / 2.0);
-            let correction = (sag(x - step) + sag(x)) / 4.0;
+            let (before, after) = (sag(x - step), sag(x));
+            let correction = if has_pole(function) {
+                if before.abs() < after.abs() { before / 2.0 } else { after / 2.0 }
+            } else {
+                (before + after) / 4.0
+            };
             let value = f(x) - if correction.is_finite() { correction } else { 0.0 };
             let value = if function == Function::Exp { value.max(f(x) / 2.0) } else { value };
             let scaled = (value * scale).round();
@@ -38,9 +44,26 @@ pub(super) fn table(function: Function, centre: f64, input: i32, output: i32) ->
         .collect()
 }
 
+/// Whether a function has a pole.
+fn has_pole(function: Function) -> bool {
+    matches!(function, Function::Rsqrt { .. } | Function::Reciprocal | Function::Log)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn functions_with_a_pole_fall_from_it() {
+        // Centred: the table reaches from the pole on.
+        let epsilons = [1e-5, 1e-12].map(|epsilon| Function::Rsqrt { epsilon });
+        for function in epsilons.into_iter().chain([Function::Reciprocal]) {
+            let points = table(function, -half_range(13), 13, 9);
+            assert!(points.iter().all(|point| *point > 0), "{points:?}");
+            let falls = points.windows(2).all(|pair| pair[1] <= pair[0]);
+            assert!(falls, "{points:?}");
+        }
+    }
 
     /// Largest error of the interpolation over every input, in real units.
     fn error(function: Function, input: i32, output: i32) -> f64 {

@@ -173,6 +173,21 @@ proptest! {
     }
 }
 
+/// The property above is about something: most values have a bound, also behind several operators.
+#[test]
+fn most_values_of_random_models_have_a_bound() {
+    let (mut bounded, mut all) = (0, 0);
+    for seed in 0..64 {
+        let mut random = Random(seed);
+        let model = random_model(&mut random);
+        let Ok(compiled) = compile(&model, &samples(&mut random, 8, &[4], 2.0)) else { continue };
+        all += compiled.bounds.outputs.len();
+        bounded += compiled.bounds.outputs.iter().filter(|output| output.bound.is_some()).count();
+    }
+    eprintln!("{bounded} of {all} values have a bound");
+    assert!(all > 100 && bounded > all / 2, "{bounded} of {all}");
+}
+
 /// Bound and largest error of a model's only output.
 fn ratio(model: &Onnx, inputs: &[usize], seed: u64) -> (f64, f64) {
     let mut random = Random(seed);

@@ -13,8 +13,12 @@ use vouch_graph::{
 /// A graph of one operation over inputs of one element, all of `bits` bits.
 fn graph(op: IntOp, inputs: usize, bits: u32) -> IntGraph {
     let tensor = |name: String, range| IntTensor { name, shape: vec![1], exponent: ScaleExp(0), range };
-    let port =
-        |i: usize, bits| Port { tensor: TensorId(i), visibility: Visibility::Private, packing: Packing::dense(bits) };
+    let port = |i: usize, bits| Port {
+        tensor: TensorId(i),
+        visibility: Visibility::Private,
+        packing: Packing::dense(bits),
+        minus_infinity: None,
+    };
     let mut tensors: Vec<IntTensor> = (0..inputs).map(|i| tensor(format!("in{i}"), Interval::signed(bits))).collect();
     let range = op.range(&vec![Interval::signed(bits); inputs], &[]).output;
     tensors.push(tensor("out".to_owned(), range));

@@ -76,6 +76,18 @@ fn what_has_no_value_is_refused_with_the_input() {
 }
 
 #[test]
+fn a_model_without_an_input_that_is_left_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = Onnx::new().typed_input("shape", &[1], DataType::Int64);
+    let model = model.node("ConstantOfShape", &["shape"], "y", &[]).output("y");
+    fs::write(folder.path().join("model.onnx"), model.bytes()).unwrap();
+    let read = |_: &str| Ok::<_, GraphError>(Some(vec![2.0]));
+    let refused = OnnxModel::open_fixing(&folder.path().join("model.onnx"), ImportOptions::default(), read);
+    let error = refused.unwrap_err();
+    assert_eq!(error.code(), "nothing_live", "{error}");
+}
+
+#[test]
 fn a_value_has_to_be_the_same_in_every_sample() {
     let files = Files::new();
     let specs = OnnxModel::open(&files.model(), &ImportOptions::default()).unwrap().input_specs().unwrap();

@@ -20,6 +20,7 @@ mod operators_positions;
 mod operators_rearrange;
 mod operators_recurrent;
 mod operators_reductions;
+mod operators_results;
 mod operators_sampling;
 mod operators_scatter;
 mod operators_windows;

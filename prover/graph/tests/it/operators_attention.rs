@@ -2,10 +2,16 @@
 
 use crate::onnx;
 
-use crate::support::{Case, noise, outputs, refusal, refuses};
+use crate::support::{Case, Compiled, close, noise, outputs, refusal, refuses};
 use onnx::{Attribute::*, Onnx};
 use tract_onnx::pb::tensor_proto::DataType;
-use vouch_graph::GraphError;
+use vouch_graph::{
+    GraphError,
+    calibrate::calibrate,
+    data::Sample,
+    exec::quantise_inputs,
+    import::{ImportOptions, OnnxModel},
+};
 
 const HEADS: usize = 4;
 const SHARED: usize = 2;
@@ -221,4 +227,50 @@ fn heads_that_do_not_divide_are_refused() {
         .node("LinearAttention", &["x", "x", "x"], "y", &[Int("q_num_heads", 2), Int("kv_num_heads", 2)])
         .output("y");
     refuses(&model, "decay and beta");
+}
+
+#[test]
+fn minus_infinity_in_a_mask_hides_keys_and_leaves_the_model_as_it_came() {
+    const INF: f64 = f64::NEG_INFINITY;
+    let [q, k, v] = qkv(19);
+    let lacks = |j: usize| j == 2 || j == 4;
+    let row: Vec<f64> = (0..KEYS).map(|j| if lacks(j) { INF } else { j as f64 / 8.0 }).collect();
+    let mask = row.repeat(QUERIES);
+    let mode = [Int("qk_matmul_output_mode", 2)];
+    let mut model = attention(&["q", "k", "v", "mask"], &mode).input("mask", &[QUERIES as i64, KEYS as i64]);
+    model.graph.node[0].output = ["y", "", "", "scores"].map(str::to_owned).to_vec();
+    let model = model.output("scores");
+    let sample = |v: &[f64], mask: &[f64]| Sample { inputs: vec![q.clone(), k.clone(), v.to_vec(), mask.to_vec()] };
+    let integers = |sample: &Sample| Compiled::new(&model, std::slice::from_ref(sample)).integers(sample);
+    let got = integers(&sample(&v, &mask));
+    let hidden: Vec<bool> = got[1].iter().map(|score| *score == INF).collect();
+    assert_eq!(hidden, (0..HEADS * QUERIES * KEYS).map(|i| lacks(i % KEYS)).collect::<Vec<_>>());
+    // Values of keys that are hidden count for nothing, however large.
+    let mut poisoned = v.clone();
+    (0..poisoned.len()).filter(|i| lacks(i / SIZE % KEYS)).for_each(|i| poisoned[i] = 50.0);
+    close("poison", &integers(&sample(&poisoned, &mask))[0], &got[0], 2e-2);
+
+    let tested = Onnx::new().input("x", &[3]).node("IsInf", &["x"], "y", &[]).output("y");
+    let bits = |seen: [f64; 3], x: [f64; 3]| {
+        let [seen, x] = [seen, x].map(|x| Sample { inputs: vec![x.to_vec()] });
+        Compiled::new(&tested, &[seen]).integers(&x)
+    };
+    assert_eq!(bits([0.5, INF, -7.0], [0.5, INF, -7.0]), [vec![0.0, 1.0, 0.0]]);
+    assert_eq!(bits([0.5, 1.0, 3.0], [0.0, 1.0, -3.0]), [vec![0.0; 3]]);
+
+    let refused = |seen: &[f64], mask: &[f64]| {
+        quantise_inputs(&Compiled::new(&model, &[sample(&v, seen)]).int, &sample(&v, mask)).unwrap_err()
+    };
+    let finite = refused(&mask, &vec![-1e4; QUERIES * KEYS]);
+    assert_eq!(finite.code(), "input_range", "{finite}");
+    let error = refused(&vec![0.5; QUERIES * KEYS], &mask);
+    assert!(error.to_string().contains("-inf in a mask"), "{error}");
+}
+
+#[test]
+fn minus_infinity_is_refused_where_no_sum_reads_it() {
+    let model = Onnx::new().input("x", &[2]).node("Neg", &["x"], "y", &[]).output("y");
+    let float = OnnxModel::read(&model.bytes(), "test", &ImportOptions::default()).unwrap().lower().unwrap();
+    let error = calibrate(&float, &[Sample { inputs: vec![vec![0.0, f64::NEG_INFINITY]] }]).unwrap_err();
+    assert_eq!(error.code(), "not_finite_activation", "{error}");
 }

@@ -95,3 +95,13 @@ fn shares_and_norms_stay_finite() {
     gives(&norm(1), &[&[-1.0, 3.0, 0.0, 0.0]], &[&[-0.25, 0.75, 0.0, 0.0]], 1e-3);
     refuses(&norm(3), "its p is 3");
 }
+
+#[test]
+fn a_logarithm_of_a_sum_of_exponentials_fits_whatever_its_terms_are() {
+    let model = Onnx::new().input("x", &[3, 2]).node("Exp", &["x"], "e", &[]).ints("axes", &[0]);
+    let model = model.node("ReduceSum", &["e", "axes"], "s", &[Int("keepdims", 0)]).opset(18);
+    let model = model.node("Log", &["s"], "y", &[]).output("y");
+    let x = [55.0, 1.0, 60.0, 2.0, 20.0, -40.0];
+    let expected = [60.0 + (-5f64).exp().ln_1p(), 2.0 + (-1f64).exp().ln_1p()];
+    gives(&model, &[&x], &[&expected], 2e-2);
+}

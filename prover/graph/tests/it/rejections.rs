@@ -64,11 +64,11 @@ fn every_changed_byte_is_an_error_or_another_model() {
 
 #[test]
 fn an_unknown_operator_is_named_with_its_node() {
-    let model = Onnx::new().input("x", &[1, 3]).node("NonMaxSuppression", &["x"], "y", &[]).output("y");
+    let model = Onnx::new().input("x", &[1, 3]).node("ImageDecoder", &["x"], "y", &[]).output("y");
     let error = refusal(&model);
     assert!(
         matches!(&error, GraphError::UnsupportedOperator { node, operator, .. }
-        if node == "NonMaxSuppression_y" && operator == "NonMaxSuppression"),
+        if node == "ImageDecoder_y" && operator == "ImageDecoder"),
         "{error}"
     );
 }
@@ -193,6 +193,15 @@ fn data_comes_in_every_form() {
     assert_eq!(read(r#"{"x": [[1, 2], [3, 4]]}"#), two);
     assert_eq!(read(r#"{"input_data": [[1, 2]]}"#), two[..1]);
     assert_eq!(read(r#"{"input_data": [[1, 2, 3, 4]]}"#), two);
+    let empty = read_json(
+        br#"{"input_data": [[], [1, 2]]}"#,
+        "data.json",
+        &[spec("e", &[2, 0], Element::Real), spec("x", &[1], Element::Real)].concat(),
+    );
+    assert_eq!(empty.unwrap(), [1.0, 2.0].map(|x| Sample { inputs: vec![vec![], vec![x]] }));
+    let infinite = [Sample { inputs: vec![vec![f64::NEG_INFINITY, 2.0]] }];
+    assert_eq!(read(r#"{"x": [["-Infinity", 2]]}"#), infinite);
+    assert_eq!(read(r#"{"a \\": "\"-Infinity\"", "x": [[-Infinity, 2]]}"#), infinite);
     let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1, 2), }\n";
     let data: Vec<u8> = [1.0f32, 2.0, 3.0, 4.0].into_iter().flat_map(f32::to_le_bytes).collect();
     for name in ["x.npy", "x"] {
@@ -212,6 +221,9 @@ fn bad_data_is_refused_by_name() {
         (r#"{"x": [[1, 2], [3]]}"#, "data_shape"),
         (r#"{"x": [[1, "two"]]}"#, "data_type"),
         (r#"{"x": [[1, null]]}"#, "data_type"),
+        (r#"{"x": [[1, NaN]]}"#, "not_finite_input"),
+        (r#"{"x": [[1, "Infinity"]]}"#, "not_finite_input"),
+        (r#"{"x": [[1, NaNs]]}"#, "data_format"),
         (r#"{"input_data": [[1, 2], [3]]}"#, "input_count"),
         (r#"{"input_data": [[1, 2, 3]]}"#, "data_shape"),
     ] {

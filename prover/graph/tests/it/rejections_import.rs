@@ -105,6 +105,14 @@ fn structure() -> Vec<(&'static str, Onnx, &'static str)> {
             vec![graph_attribute("then_branch", taken), graph_attribute("else_branch", other)];
         model
     };
+    let sized = {
+        let taken =
+            GraphProto { node: vec![call("Expand", &["x", "s"], &["t"])], output: vec![output("t")], ..graph() };
+        let mut model = Onnx::new().input("x", &[1, 3]).weight("c", &[], &[1.0]).node("If", &["c"], "y", &[]);
+        model.graph.node[0].attribute =
+            vec![graph_attribute("then_branch", taken.clone()), graph_attribute("else_branch", taken)];
+        model.typed_input("s", &[2], DataType::Int64).output("y")
+    };
     vec![
         ("a cycle", cycle, "there is a cycle"),
         ("a node that reads itself", itself, "there is a cycle"),
@@ -114,6 +122,7 @@ fn structure() -> Vec<(&'static str, Onnx, &'static str)> {
         ("two inputs of one name", twice, "two inputs"),
         ("a maximum of nothing", one(&[1, 3], "Max", &[], &[]), "input 0 is missing"),
         ("external data in a branch that is not taken", branch, "outside the model's folder"),
+        ("an input that decides a size in a branch", sized, "is computed from the model's inputs s; fix them: --fix s"),
     ]
 }
 

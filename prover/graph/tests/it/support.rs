@@ -141,9 +141,15 @@ impl Compiled {
         } else {
             reals(&self.name, &self.float, sample)
         };
+        Outputs { name: self.name.clone(), reals, integers: self.integers(sample) }
+    }
+
+    /// Outputs of the integer graph alone.
+    #[track_caller]
+    pub fn integers(&self, sample: &Sample) -> Vec<Vec<f64>> {
         let inputs = quantise_inputs(&self.int, sample).unwrap_or_else(|e| panic!("{}: {e}", self.name));
         let trace = execute(&self.int, &inputs).unwrap_or_else(|e| panic!("{}: {e}", self.name));
-        Outputs { name: self.name.clone(), reals, integers: dequantise_outputs(&self.int, &trace) }
+        dequantise_outputs(&self.int, &trace)
     }
 }
 
