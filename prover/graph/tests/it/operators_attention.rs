@@ -261,9 +261,9 @@ fn minus_infinity_in_a_mask_hides_keys_and_leaves_the_model_as_it_came() {
     let refused = |seen: &[f64], mask: &[f64]| {
         quantise_inputs(&Compiled::new(&model, &[sample(&v, seen)]).int, &sample(&v, mask)).unwrap_err()
     };
-    let finite = refused(&mask, &vec![-1e4; QUERIES * KEYS]);
+    let finite = refused(&mask, &[-1e4; QUERIES * KEYS]);
     assert_eq!(finite.code(), "input_range", "{finite}");
-    let error = refused(&vec![0.5; QUERIES * KEYS], &mask);
+    let error = refused(&[0.5; QUERIES * KEYS], &mask);
     assert!(error.to_string().contains("-inf in a mask"), "{error}");
 }
 
