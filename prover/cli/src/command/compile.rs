@@ -432,6 +432,10 @@ pub(crate) fn describe(report: &mut Report, compiled: &Compiled, accuracy: &Accu
         let fixed: Vec<&str> = compiled.inputs.fixed.keys().map(String::as_str).collect();
         report.row("fixed inputs", fixed.join(", "));
     }
+    if let Some(reason) = &accuracy.without_reference {
+        report.row("compared with", format!("this program's own evaluation of the float model: {reason}"));
+    }
+    report.set("without_reference", &accuracy.without_reference);
     if accuracy.refused > 0 {
         report.row("refused", format!("{} samples outside the calibrated ranges", accuracy.refused));
     }

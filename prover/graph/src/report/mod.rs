@@ -43,6 +43,9 @@ pub struct Report {
     pub max_abs_error: f64,
     /// Mean absolute error of the outputs.
     pub mean_abs_error: f64,
+    /// Why tract does not run the model, where it does not: the float model is then this crate's own evaluation, and an
+    /// operator that is misread is no error of these.
+    pub without_reference: Option<String>,
     /// Share of samples whose greatest output is the same, or whose first output is where that is a label: exact
     /// integers. `None` where the first output is one real number.
     pub argmax_agreement: Option<f64>,
@@ -144,6 +147,7 @@ pub fn report(float: &FloatGraph, int: &IntGraph, samples: &[Sample]) -> Result<
         outputs,
         layers: layers.into_iter().zip(&common).map(|(layer, (_, _, node))| layer.error(node)).collect(),
         enters_at: None,
+        without_reference: float.without_reference().map(str::to_owned),
         carried_samples: carrying.min(compared),
         guaranteed: None,
     };

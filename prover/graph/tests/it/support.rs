@@ -198,6 +198,7 @@ pub fn gives<'a>(case: impl Into<Case<'a>>, inputs: &[&[f64]], expected: &[&[f64
     assert_eq!(got.reals.len(), expected.len(), "{}: number of outputs", got.name);
     let report = report(&compiled.float, &compiled.int, std::slice::from_ref(&sample)).unwrap();
     assert_eq!((report.samples, report.refused), (1, 0), "{}: samples of the report", got.name);
+    assert_eq!(report.without_reference.as_deref(), compiled.float.without_reference(), "{}: reference", got.name);
     for (i, expected) in expected.iter().enumerate() {
         got.are(i, expected, tolerance);
     }
