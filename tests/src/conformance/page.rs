@@ -1,24 +1,23 @@
 //! The page of the book that says which operators work: `docs/src/operators.md`.
 
-use std::{collections::BTreeMap, fmt::Write as _, fs, path::PathBuf};
+use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
-use eyre::{Result, WrapErr, eyre};
+use eyre::Result;
 
 use super::{
     manifest::{Entry, Manifest},
     summary::{Tally, counted, reason},
 };
-use crate::root;
+use crate::{page_with, root};
 
-const BEGIN: &str = "<!-- operators:begin -->\n";
-const END: &str = "<!-- operators:end -->\n";
+const PAGE: &str = "docs/src/operators.md";
 /// Reasons that a row names; the rest are counted.
 const REASONS: usize = 3;
 
 /// Where the page is.
 #[must_use]
 pub fn path() -> PathBuf {
-    root().join("docs/src/operators.md")
+    root().join(PAGE)
 }
 
 /// The page with what the record says between its marks.
@@ -26,11 +25,7 @@ pub fn path() -> PathBuf {
 /// # Errors
 /// Where the page is absent or lacks its marks.
 pub fn render(manifest: &Manifest) -> Result<String> {
-    let page = fs::read_to_string(path()).wrap_err("docs/src/operators.md")?;
-    let marks = || eyre!("docs/src/operators.md needs the lines {BEGIN}and {END}");
-    let (before, rest) = page.split_once(BEGIN).ok_or_else(marks)?;
-    let (_, after) = rest.split_once(END).ok_or_else(marks)?;
-    Ok(format!("{before}{BEGIN}{}{END}{after}", content(manifest)?))
+    page_with(PAGE, "operators", &content(manifest)?)
 }
 
 fn content(manifest: &Manifest) -> Result<String> {
@@ -108,7 +103,7 @@ mod tests {
 
     #[test]
     fn the_page_is_what_the_record_says() {
-        let page = fs::read_to_string(path()).unwrap();
+        let page = std::fs::read_to_string(path()).unwrap();
         assert_eq!(page, render(&Manifest::read().unwrap()).unwrap(), "run script/bless");
     }
 }

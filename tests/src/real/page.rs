@@ -1,23 +1,22 @@
 //! The page of the book about the models: `docs/src/real-models.md`.
 
-use std::{fmt::Write as _, fs, path::PathBuf};
+use std::{fmt::Write as _, path::PathBuf};
 
-use eyre::{Result, WrapErr, eyre};
+use eyre::Result;
 
 use super::{
     manifest::MAIN,
     measure::{Circuit, Figures, Outcome},
     record::Record,
 };
-use crate::root;
+use crate::{page_with, root};
 
-const BEGIN: &str = "<!-- real:begin -->\n";
-const END: &str = "<!-- real:end -->\n";
+const PAGE: &str = "docs/src/real-models.md";
 
 /// Where the page is.
 #[must_use]
 pub fn path() -> PathBuf {
-    root().join("docs/src/real-models.md")
+    root().join(PAGE)
 }
 
 /// The page with what the record says between its marks.
@@ -25,11 +24,7 @@ pub fn path() -> PathBuf {
 /// # Errors
 /// Where the page is absent or lacks its marks.
 pub fn render(record: &Record) -> Result<String> {
-    let page = fs::read_to_string(path()).wrap_err("docs/src/real-models.md")?;
-    let marks = || eyre!("docs/src/real-models.md needs the lines {BEGIN}and {END}");
-    let (before, rest) = page.split_once(BEGIN).ok_or_else(marks)?;
-    let (_, after) = rest.split_once(END).ok_or_else(marks)?;
-    Ok(format!("{before}{BEGIN}{}{END}{after}", content(record)?))
+    page_with(PAGE, "real", &content(record)?)
 }
 
 /// The tables: what the integers do on held-back data, the circuits, the proofs, and the files that do not compile.
@@ -199,7 +194,7 @@ mod tests {
 
     #[test]
     fn the_page_is_what_the_record_says() {
-        let page = fs::read_to_string(path()).unwrap();
+        let page = std::fs::read_to_string(path()).unwrap();
         assert_eq!(page, render(&Record::read().unwrap()).unwrap(), "run script/bless");
     }
 }

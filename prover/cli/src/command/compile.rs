@@ -342,9 +342,7 @@ impl Compile {
         }
         Ok(())
     }
-}
 
-impl Compile {
     /// Refuses a model whose guaranteed error is not small enough.
     fn refuse_unbounded(&self, accuracy: &Accuracy) -> Result<(), Failure> {
         let Some((limit, guaranteed)) = self.max_bound.zip(accuracy.guaranteed.as_ref()) else { return Ok(()) };

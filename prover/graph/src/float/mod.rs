@@ -21,7 +21,7 @@ pub(crate) use build::{Builder, Data, Layer, Value};
 pub use eval::FloatTrace;
 pub(crate) use eval::bounds;
 pub use function::Function;
-pub(crate) use reference::Reference;
+pub(crate) use reference::{Reference, is_misread};
 
 use crate::{
     GraphError,

@@ -46,9 +46,6 @@ impl fmt::Debug for Tract {
 impl Reference {
     /// Of a model whose input shapes are all known, and which was lowered: tract has no limits of its own.
     pub(crate) fn new(model: &Arc<ModelProto>, folder: Option<&Path>) -> Self {
-        if let Some(reason) = misread(model) {
-            return Self::absent(model, reason);
-        }
         let folder = folder.map(Path::to_owned);
         Self { model: Arc::clone(model), folder, prepared: Arc::default(), failed: Arc::default() }
     }
@@ -98,17 +95,9 @@ impl Tract {
     }
 }
 
-/// What tract would run as something else.
-fn misread(model: &ModelProto) -> Option<String> {
-    let version = |domain: &str| model.opset_import.iter().find(|set| set.domain == domain).map(|set| set.version);
-    let opset = version("").or_else(|| version("ai.onnx")).unwrap_or(1);
-    let node = model.graph.as_ref()?.node.iter().find(|node| is_misread(node, opset))?;
-    Some(format!("tract does not read the form of {} that node `{}` has", node.op_type, node.name))
-}
-
 /// Whether tract takes a node of this version of the operators for another: it leaves attributes of these unread, or
 /// follows another definition.
-fn is_misread(node: &NodeProto, opset: i64) -> bool {
+pub(crate) fn is_misread(node: &NodeProto, opset: i64) -> bool {
     let attribute = |name: &str| node.attribute.iter().find(|a| a.name == name);
     let text = |name: &str| attribute(name).map(|a| a.s.to_ascii_lowercase()).unwrap_or_default();
     match node.op_type.as_str() {

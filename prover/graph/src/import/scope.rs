@@ -9,7 +9,7 @@ use tract_onnx::pb::{
 
 use crate::{
     GraphError,
-    float::{Builder, Cost, Element, FloatGraph, Limits, Reference, Value},
+    float::{Builder, Cost, Element, FloatGraph, Limits, Reference, Value, is_misread},
     onnx::{self, Declared, Node},
 };
 
@@ -50,7 +50,7 @@ pub(super) struct Lowerer<'m> {
     folder: Option<&'m Path>,
     depth: usize,
     iterations: usize,
-    beyond_tract: Option<&'static str>,
+    beyond_tract: Option<String>,
 }
 
 impl<'m> Lowerer<'m> {
@@ -74,9 +74,9 @@ impl<'m> Lowerer<'m> {
         Ok(value)
     }
 
-    /// What tract takes the model for and cannot run, where that is known.
-    pub(super) fn beyond_tract(&self) -> Option<&'static str> {
-        self.beyond_tract
+    /// Why tract is not to see the model, where it would misread it or end.
+    pub(super) fn beyond_tract(&self) -> Option<&str> {
+        self.beyond_tract.as_deref()
     }
 
     pub(super) fn finish(
@@ -139,7 +139,9 @@ impl<'m> Lowerer<'m> {
                 (_, value) => value.cloned(),
             })
             .collect::<Vec<_>>();
-        self.beyond_tract = self.beyond_tract.or_else(|| beyond_tract(&proto.op_type, &inputs));
+        if self.beyond_tract.is_none() {
+            self.beyond_tract = beyond_tract(proto, scope.opset, &inputs);
+        }
         let outputs = self.outputs(node, &inputs, scope).map_err(|error| match error {
             // What happens inside a branch or a function has been traced there.
             GraphError::NeedsConstant { node, operator, role, value, inputs } if inputs.is_empty() => {
@@ -392,11 +394,14 @@ impl<'m> Lowerer<'m> {
     }
 }
 
-/// What tract 0.23 reads and cannot run: it takes the first element of an operand that has none, where the process
-/// ends, and has no order of booleans.
-fn beyond_tract(operator: &str, inputs: &[Option<Value>]) -> Option<&'static str> {
+/// What tract 0.23 reads as something else, or reads and cannot run: it takes the first element of an operand that has
+/// none, where the process ends, and has no order of booleans.
+fn beyond_tract(node: &NodeProto, opset: i64, inputs: &[Option<Value>]) -> Option<String> {
+    if is_misread(node, opset) {
+        return Some(format!("tract does not read the form of {} that node `{}` has", node.op_type, node.name));
+    }
     let mut given = inputs.iter().flatten();
-    match operator {
+    let reason = match node.op_type.as_str() {
         "Add" | "Sub" | "Mul" | "Div" | "Pow" if given.any(|value| value.len() == 0) => {
             Some("it computes with a tensor that has no elements")
         }
@@ -404,7 +409,8 @@ fn beyond_tract(operator: &str, inputs: &[Option<Value>]) -> Option<&'static str
             Some("it reduces booleans to the greatest or least")
         }
         _ => None,
-    }
+    };
+    reason.map(str::to_owned)
 }
 
 /// Name and shape of a tensor whose file gives a number for each of its axes.

@@ -2,16 +2,9 @@
 
 use crate::onnx;
 
-use crate::support::{noise, outputs, refusal};
+use crate::support::{Compiled, noise, outputs, refusal, sample};
 use onnx::{Attribute::*, Onnx};
-use vouch_graph::{
-    GraphError,
-    calibrate::calibrate,
-    data::Sample,
-    exec::{dequantise_outputs, execute, quantise_inputs},
-    import::{ImportOptions, OnnxModel},
-    quantise::{QuantiseOptions, quantise},
-};
+use vouch_graph::{GraphError, data::Sample};
 
 /// Mean and variance.
 fn moments(x: &[f64]) -> (f64, f64) {
@@ -141,15 +134,11 @@ fn a_local_response_reaches_over_neighbouring_channels() {
 }
 
 /// Largest error of the first output on one input, where others calibrated.
-fn error_beyond(model: &Onnx, calibration: &[Vec<f64>], x: Vec<f64>) -> f64 {
-    let float = OnnxModel::read(&model.bytes(), "test", &ImportOptions::default()).unwrap().lower().unwrap();
-    let sample = |x: Vec<f64>| Sample { inputs: vec![x] };
-    let calibration: Vec<Sample> = calibration.iter().cloned().map(sample).collect();
-    let ranges = calibrate(&float, &calibration).unwrap();
-    let int = quantise(&float, &ranges, &QuantiseOptions::default()).unwrap();
-    let x = sample(x);
-    let trace = execute(&int, &quantise_inputs(&int, &x).unwrap()).unwrap();
-    let (got, want) = (dequantise_outputs(&int, &trace), float.run(&x).unwrap());
+fn error_beyond(model: &Onnx, calibration: &[Vec<f64>], x: &[f64]) -> f64 {
+    let calibration: Vec<Sample> = calibration.iter().map(|x| sample(&[x])).collect();
+    let compiled = Compiled::new(model, &calibration);
+    let x = sample(&[x]);
+    let (got, want) = (compiled.integers(&x), compiled.float.run(&x).unwrap());
     got[0].iter().zip(&want[0]).map(|(g, w)| (g - w).abs()).fold(0.0, f64::max)
 }
 
@@ -163,7 +152,7 @@ fn rows_of_very_different_variance_are_normalised_alike() {
     let row = noise(5, 8);
     let rows = |a: f64, b: f64| -> Vec<f64> { row.iter().map(|v| v * a).chain(row.iter().map(|v| v * b)).collect() };
     let calibration = [rows(0.5, 8.0), rows(0.6, 7.0)];
-    assert!(error_beyond(&model, &calibration, rows(0.55, 7.5)) < 0.01);
+    assert!(error_beyond(&model, &calibration, &rows(0.55, 7.5)) < 0.01);
 }
 
 #[test]
@@ -171,7 +160,7 @@ fn a_log_softmax_calibrated_on_sure_samples_takes_unsure_ones() {
     for n in [10, 40] {
         let model = Onnx::new().input("x", &[1, n as i64]).node("LogSoftmax", &["x"], "y", &[]).output("y");
         let sure = |at: usize| -> Vec<f64> { (0..n).map(|i| if i == at { 8.0 } else { -4.0 }).collect() };
-        let error = error_beyond(&model, &[sure(0), sure(3)], vec![1.0; n]);
+        let error = error_beyond(&model, &[sure(0), sure(3)], &vec![1.0; n]);
         assert!(error < 4e-3, "{n} classes: {error}");
     }
 }
