@@ -101,11 +101,11 @@ fn cumulate(
         return Ok(vec![x.clone()]);
     }
     let turned: Vec<usize> = (0..rows.rows).flat_map(|r| (0..n).map(move |j| r * n + n - 1 - j)).collect();
-    let reverse = node.int("reverse").unwrap_or(0) != 0;
+    let reverse = node.flag("reverse", false)?;
     let shape = vec![rows.rows, n];
     let start = if reverse { b.gather(&rows.flat, &turned, shape.clone())? } else { rows.flat.clone() };
     let mut out = running(b, &start, n, combine)?;
-    if node.int("exclusive").unwrap_or(0) != 0 {
+    if node.flag("exclusive", false)? {
         let source = |i: usize| match i % n {
             0 => FloatSource::Constant(identity),
             _ => FloatSource::Element(0, i as u32 - 1),

@@ -28,8 +28,8 @@ pub(super) fn find(operator: &str) -> Option<Lowering> {
 fn arg(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>], sign: f64) -> Result<Vec<Value>, GraphError> {
     let x = node.required(inputs, 0)?;
     let axis = node.axis(node.int("axis").unwrap_or(0), x.shape.len())?;
-    let keep = node.int("keepdims").unwrap_or(1) != 0;
-    let last = node.int("select_last_index").unwrap_or(0) != 0;
+    let keep = node.flag("keepdims", true)?;
+    let last = node.flag("select_last_index", false)?;
     let signed = b.affine(x, vec![sign], vec![0.0])?;
     let rows = Rows::along(b, &signed, axis)?;
     if rows.n == 0 {
@@ -58,7 +58,7 @@ fn top_k(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<V
     };
     let k = k.and_then(|k| usize::try_from(k).ok()).filter(|k| *k <= x.shape[axis]);
     let k = k.ok_or_else(|| node.malformed(format!("its k does not fit an axis of {}", x.shape[axis])))?;
-    let sign = if node.int("largest").unwrap_or(1) == 0 { -1.0 } else { 1.0 };
+    let sign = if !node.flag("largest", true)? { -1.0 } else { 1.0 };
     let signed = b.affine(x, vec![sign], vec![0.0])?;
     let rows = Rows::along(b, &signed, axis)?;
     if k == 0 || x.len() == 0 {

@@ -176,7 +176,7 @@ fn positions(
     lengths: Option<&Value>,
     sizes: &Sizes,
 ) -> Result<Option<Value>, GraphError> {
-    let causal = node.int("is_causal").unwrap_or(0) != 0;
+    let causal = node.flag("is_causal", false)?;
     let window = |name: &str| node.int(name).filter(|w| *w >= 0).map(|w| w as f64);
     let (left, right) = (window("left_window_size"), window("right_window_size"));
     if !causal && left.is_none() && right.is_none() {

@@ -25,7 +25,7 @@ pub(super) fn find(operator: &str) -> Option<Lowering> {
 /// Minus infinity is what a circuit may have of these.
 fn is_inf(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
     let x = node.required(inputs, 0)?;
-    let negative = node.int("detect_negative").unwrap_or(1) != 0;
+    let negative = node.flag("detect_negative", true)?;
     Ok(vec![if negative { b.masked(x)? } else { never(x) }])
 }
 

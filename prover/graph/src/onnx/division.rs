@@ -77,7 +77,7 @@ fn towards_zero(b: &mut Builder, x: &Value, y: &Value) -> Result<Value, GraphErr
 fn modulo(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
     let (x, y) = (node.required(inputs, 0)?, node.required(inputs, 1)?);
     not_zero(node, y)?;
-    let of_dividend = node.int("fmod").unwrap_or(0) != 0;
+    let of_dividend = node.flag("fmod", false)?;
     let power = y.known().and_then(|known| {
         let first = known.first().copied().filter(|d| d.log2().fract() == 0.0)?;
         known.iter().all(|d| *d == first).then_some(first)

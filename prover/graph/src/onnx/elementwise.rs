@@ -23,7 +23,7 @@ pub(super) fn find(operator: &str) -> Option<Lowering> {
 }
 
 /// An operator of one input.
-fn one(
+pub(super) fn one(
     b: &mut Builder,
     node: &Node<'_>,
     inputs: &[Option<Value>],

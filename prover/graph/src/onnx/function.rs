@@ -5,7 +5,7 @@
 
 use std::f64::consts::{FRAC_1_PI, FRAC_PI_2, PI};
 
-use super::{Lowering, Node};
+use super::{Lowering, Node, elementwise::one};
 use crate::{
     GraphError,
     float::{Builder, Function, Quotient, Value},
@@ -38,15 +38,6 @@ pub(super) fn find(operator: &str) -> Option<Lowering> {
 
 fn table(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>], f: Function) -> Result<Vec<Value>, GraphError> {
     Ok(vec![b.function(node.required(inputs, 0)?, f)?])
-}
-
-fn one(
-    b: &mut Builder,
-    node: &Node<'_>,
-    inputs: &[Option<Value>],
-    f: fn(&mut Builder, &Value) -> Result<Value, GraphError>,
-) -> Result<Vec<Value>, GraphError> {
-    Ok(vec![f(b, node.required(inputs, 0)?)?])
 }
 
 fn celu(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {

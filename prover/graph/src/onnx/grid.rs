@@ -43,7 +43,7 @@ fn grid_sample(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Re
         Some("reflection") => Padding::Reflection,
         Some(other) => return Err(node.malformed(format!("padding_mode `{other}`"))),
     };
-    let sampling = Sampling { kernel, padding, align_corners: node.int("align_corners").unwrap_or(0) != 0 };
+    let sampling = Sampling { kernel, padding, align_corners: node.flag("align_corners", false)? };
     if x.element == Element::Integer && kernel != Kernel::Nearest {
         return Err(node.unsupported("it interpolates integers", "cast to float before, or use the mode `nearest`"));
     }
@@ -90,7 +90,7 @@ fn affine_grid(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Re
     shape.push(axes + 1);
     b.check_size(&shape)?;
     let count: usize = dims.iter().product();
-    let align = node.int("align_corners").unwrap_or(0) != 0;
+    let align = node.flag("align_corners", false)?;
     let strides = indices::strides(&dims);
     let mut weight = Vec::with_capacity((axes + 1) * count);
     for axis in (0..axes).rev() {

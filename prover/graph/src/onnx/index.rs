@@ -237,7 +237,7 @@ fn unique(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<
             _ => groups.push(vec![i]),
         }
     }
-    if node.int("sorted").unwrap_or(1) == 0 {
+    if !node.flag("sorted", true)? {
         groups.sort_by_key(|group| group[0]);
     }
     let mut inverse = vec![0.0; dim];

@@ -22,7 +22,7 @@ fn gemm(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Ve
         if v.shape.len() != 2 {
             return Err(node.malformed(format!("an operand of shape {:?}", v.shape)));
         }
-        if node.int(flag).unwrap_or(0) == 0 {
+        if !node.flag(flag, false)? {
             return Ok(v.clone());
         }
         let mut turned = b.transpose(v, &[1, 0])?;

@@ -156,6 +156,16 @@ impl<'a> Node<'a> {
         self.attribute(name).map(|a| a.i)
     }
 
+    /// An attribute that is 0 or 1; ONNX does not say what another number means, and its runtimes differ.
+    pub(crate) fn flag(&self, name: &str, default: bool) -> Result<bool, GraphError> {
+        match self.int(name) {
+            None => Ok(default),
+            Some(0) => Ok(false),
+            Some(1) => Ok(true),
+            Some(other) => Err(self.malformed(format!("{name} is {other}; it can be 0 or 1"))),
+        }
+    }
+
     pub(crate) fn float(&self, name: &str) -> Option<f64> {
         self.attribute(name).map(|a| f64::from(a.f))
     }

@@ -127,7 +127,7 @@ fn batch(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<V
             return Err(node.malformed(format!("input {i} has {entries} entries for {channels} channels")));
         }
     }
-    if node.int("training_mode").unwrap_or(0) != 0 {
+    if node.flag("training_mode", false)? {
         return trained_batch(b, node, inputs, x);
     }
     let variance = node.required(inputs, 4)?;

@@ -92,16 +92,16 @@ fn max(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec
     if node.proto.output.get(1).is_none_or(String::is_empty) {
         return Ok(vec![most]);
     }
-    let numbers = numbered(node, &w.input, &indices);
+    let numbers = numbered(node, &w.input, &indices)?;
     let at = positions(b, (&patches, &most), &indices, &numbers)?;
     Ok(vec![most, at.reshaped(shape)])
 }
 
 /// What the output `Indices` calls each element: its position in the whole input, or with `storage_order` 1 in an
 /// input whose channels are stored column by column.
-fn numbered(node: &Node<'_>, dims: &[usize], indices: &[usize]) -> Vec<usize> {
-    if node.int("storage_order").unwrap_or(0) == 0 {
-        return indices.to_vec();
+fn numbered(node: &Node<'_>, dims: &[usize], indices: &[usize]) -> Result<Vec<usize>, GraphError> {
+    if !node.flag("storage_order", false)? {
+        return Ok(indices.to_vec());
     }
     let area: usize = dims.iter().product();
     let columnwise = |at: usize| {
@@ -115,7 +115,7 @@ fn numbered(node: &Node<'_>, dims: &[usize], indices: &[usize]) -> Vec<usize> {
         }
         at / area * area + number
     };
-    indices.iter().map(|at| columnwise(*at)).collect()
+    Ok(indices.iter().map(|at| columnwise(*at)).collect())
 }
 
 /// The number of the first element of each window that is its greatest. Elements that differ by less than the circuit
@@ -168,7 +168,7 @@ fn average(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result
     let x = node.required(inputs, 0)?;
     let (w, windows) = windows(b, node, x)?;
     let group = w.taps();
-    let counted = counted(node, &w, &windows);
+    let counted = counted(node, &w, &windows)?;
     let patches = zero_padded(b, x, &windows, group)?.with_element(Element::Real);
     let mean = b.sum(&patches, group, 1.0 / group as f64, w.output_shape(x.shape[0], x.shape[1]))?;
     let scale = counted.iter().map(|n| group as f64 / *n as f64).collect();
@@ -187,31 +187,28 @@ fn zero_padded(b: &mut Builder, x: &Value, windows: &[Taps], group: usize) -> Re
 
 /// Elements that each window's mean divides by. With `count_include_pad` the padding counts, but
 /// never what a rounded-up size adds beyond it.
-fn counted(node: &Node<'_>, w: &Window, windows: &[Taps]) -> Vec<usize> {
-    let include = node.int("count_include_pad").unwrap_or(0) != 0;
+fn counted(node: &Node<'_>, w: &Window, windows: &[Taps]) -> Result<Vec<usize>, GraphError> {
+    let include = node.flag("count_include_pad", false)?;
     let extent = |axis: usize, position: usize| {
         let limit = w.input[axis] + w.before[axis] + w.after[axis];
         let start = position * w.stride[axis];
         (0..w.kernel[axis]).filter(|tap| start + tap * w.dilation[axis] < limit).count()
     };
-    windows
-        .iter()
-        .enumerate()
-        .map(|(i, window)| {
-            let n = if include {
-                let mut at = i;
-                let mut n = 1;
-                for axis in (0..w.output.len()).rev() {
-                    n *= extent(axis, at % w.output[axis]);
-                    at /= w.output[axis];
-                }
-                n
-            } else {
-                window.iter().flatten().count()
-            };
-            n.max(1)
-        })
-        .collect()
+    let count = |(i, window): (usize, &Taps)| {
+        let n = if include {
+            let mut at = i;
+            let mut n = 1;
+            for axis in (0..w.output.len()).rev() {
+                n *= extent(axis, at % w.output[axis]);
+                at /= w.output[axis];
+            }
+            n
+        } else {
+            window.iter().flatten().count()
+        };
+        n.max(1)
+    };
+    Ok(windows.iter().enumerate().map(count).collect())
 }
 
 /// The exponent of the norm: 2 unless the attribute `p` says otherwise.

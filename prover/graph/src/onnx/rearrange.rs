@@ -150,7 +150,7 @@ fn trilu(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<V
         Some(Some(_)) => node.known(inputs, 1, "k")?.first().copied().unwrap_or(0.0),
         _ => 0.0,
     };
-    let upper = node.int("upper").unwrap_or(1) != 0;
+    let upper = node.flag("upper", true)?;
     let source = |i: usize| {
         let above = (i % width) as f64 - (i / width % height) as f64 - k;
         let kept = if upper { above >= 0.0 } else { above <= 0.0 };

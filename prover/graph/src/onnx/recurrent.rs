@@ -182,7 +182,7 @@ fn recurrent(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>], kind: K
         "bidirectional" => &[false, true],
         other => return Err(node.malformed(format!("direction `{other}`"))),
     };
-    let batched = node.int("layout").unwrap_or(0) != 0;
+    let batched = node.flag("layout", false)?;
     let x = node.required(inputs, 0)?;
     if x.shape.len() != 3 || x.len() == 0 {
         return Err(node.malformed(format!("an input of shape {:?}", x.shape)));
@@ -382,7 +382,7 @@ impl Cell<'_> {
         let both = self.sum(b, (Some(x), Some(&state.h)), 0..2)?;
         let both = self.gates[0].apply(b, &both)?;
         let (update, reset) = (self.gate(b, &both, 0)?, self.gate(b, &both, 1)?);
-        let inner = if self.node.int("linear_before_reset").unwrap_or(0) != 0 {
+        let inner = if self.node.flag("linear_before_reset", false)? {
             let from_state = self.sum(b, (None, Some(&state.h)), 2..3)?;
             let from_state = times(b, &reset, &from_state)?;
             let from_input = self.sum(b, (Some(x), None), 2..3)?;
@@ -403,7 +403,7 @@ impl Cell<'_> {
         let input = self.gate(b, &all, 0)?;
         let input = self.peeped(b, input, (0, &state.c))?;
         let input = self.gates[0].apply(b, &input)?;
-        let forget = if self.node.int("input_forget").unwrap_or(0) != 0 {
+        let forget = if self.node.flag("input_forget", false)? {
             b.affine(&input, vec![-1.0], vec![1.0])?
         } else {
             let forget = self.gate(b, &all, 2)?;

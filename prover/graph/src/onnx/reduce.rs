@@ -45,10 +45,10 @@ fn reduce(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>], kind: Kind
     let rank = x.shape.len();
     let axes = match node.ints_or_input(inputs, "axes", 1)?.filter(|a| !a.is_empty()) {
         Some(axes) => node.axes(&axes, rank)?,
-        None if node.int("noop_with_empty_axes").unwrap_or(0) != 0 => Vec::new(),
+        None if node.flag("noop_with_empty_axes", false)? => Vec::new(),
         None => (0..rank).collect(),
     };
-    let keep = node.int("keepdims").unwrap_or(1) != 0;
+    let keep = node.flag("keepdims", true)?;
     let mut perm: Vec<usize> = (0..rank).filter(|a| !axes.contains(a)).collect();
     let shape: Vec<usize> = if keep {
         (0..rank).map(|a| if axes.contains(&a) { 1 } else { x.shape[a] }).collect()

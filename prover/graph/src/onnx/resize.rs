@@ -205,8 +205,8 @@ impl Mode {
         Ok(Self {
             transform,
             kernel,
-            antialias: node.int("antialias").unwrap_or(0) != 0,
-            exclude_outside: node.int("exclude_outside").unwrap_or(0) != 0,
+            antialias: node.flag("antialias", false)?,
+            exclude_outside: node.flag("exclude_outside", false)?,
             extrapolation: node.float("extrapolation_value").unwrap_or(0.0),
         })
     }

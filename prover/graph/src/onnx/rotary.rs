@@ -36,7 +36,7 @@ fn rotary(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<
     if turned > size || !turned.is_multiple_of(2) {
         return Err(node.malformed(format!("rotary_embedding_dim {turned} for heads of {size}")));
     }
-    let (half, interleaved) = (turned / 2, node.int("interleaved").unwrap_or(0) != 0);
+    let (half, interleaved) = (turned / 2, node.flag("interleaved", false)?);
     let angles = angles(b, node, inputs, &x, half)?;
     // Place of each rotated feature: which pair, and which of the two.
     let place = |f: usize| if interleaved { (f / 2, f % 2) } else { (f % half.max(1), f / half.max(1)) };

@@ -25,7 +25,7 @@ pub(super) fn find(operator: &str) -> Option<Lowering> {
 fn reshape(_: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec<Value>, GraphError> {
     let x = node.required(inputs, 0)?;
     let asked = node.ints_or_input(inputs, "shape", 1)?.ok_or_else(|| node.malformed("it has no shape"))?;
-    let copies = node.int("allowzero").unwrap_or(0) == 0;
+    let copies = !node.flag("allowzero", false)?;
     let mismatch = || node.malformed(format!("shape {asked:?} for an input of shape {:?}", x.shape));
     let mut shape = Vec::with_capacity(asked.len());
     let mut open = None;

@@ -101,7 +101,7 @@ fn dft(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Vec
     if axis + 1 >= rank || !(1..=2).contains(&parts) || x.shape.contains(&0) {
         return Err(node.malformed(format!("axis {axis} of an input of shape {:?}", x.shape)));
     }
-    let (inverse, onesided) = (node.int("inverse").unwrap_or(0) != 0, node.int("onesided").unwrap_or(0) != 0);
+    let (inverse, onesided) = (node.flag("inverse", false)?, node.flag("onesided", false)?);
     let given = x.shape[axis];
     let whole = if inverse && onesided { 2 * (given - 1) } else { given };
     let n = length(node, scalar(node, inputs, 1, "dft_length")?.unwrap_or(whole as f64), "dft_length")?;
@@ -157,7 +157,7 @@ fn stft(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<Ve
     if frame > len || batch == 0 || !(1..=2).contains(&parts) || window.is_some_and(|w| w.len() != frame) {
         return Err(node.malformed(format!("frames of {frame} elements of a signal {:?}", x.shape)));
     }
-    let onesided = node.int("onesided").unwrap_or(1) != 0;
+    let onesided = node.flag("onesided", true)?;
     let frames = (len - frame) / step + 1;
     let (rows, inner) = (batch * frames, frame * parts);
     b.check_size(&[rows, inner])?;
@@ -191,7 +191,7 @@ fn typed(node: &Node<'_>, data: Vec<f64>, shape: Vec<usize>) -> Result<Value, Gr
 fn window(node: &Node<'_>, inputs: &[Option<Value>], cosines: [f64; 3]) -> Result<Vec<Value>, GraphError> {
     let size = scalar(node, inputs, 0, "size")?.ok_or_else(|| node.malformed("it has no size"))?;
     let size = length(node, size, "size")?;
-    let period = if node.int("periodic").unwrap_or(1) != 0 { size } else { size - 1 };
+    let period = if node.flag("periodic", true)? { size } else { size - 1 };
     if period == 0 {
         return Err(node.malformed("a symmetric window of one element"));
     }

@@ -126,7 +126,7 @@ fn non_max_suppression(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>
         return Ok(vec![Value::constant(Vec::new(), vec![0, 3], Element::Integer)]);
     }
     let threshold = |i: usize| inputs.get(i).and_then(Option::as_ref).filter(|t| t.len() == 1);
-    let overlaps = overlaps(b, boxes, threshold(3), node.int("center_point_box").unwrap_or(0) == 1)?;
+    let overlaps = overlaps(b, boxes, threshold(3), node.flag("center_point_box", false)?)?;
     let scores = scores.reshaped(vec![lines, n]);
     let alive = match threshold(4) {
         Some(least) => {

@@ -68,7 +68,7 @@ impl Window {
             after: pads[axes..].to_vec(),
         };
         let auto = node.text("auto_pad").unwrap_or_default();
-        let ceil = node.int("ceil_mode").unwrap_or(0) != 0;
+        let ceil = node.flag("ceil_mode", false)?;
         for axis in 0..axes {
             window.size(node, axis, &auto, ceil)?;
         }

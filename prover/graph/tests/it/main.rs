@@ -24,6 +24,7 @@ mod operators_results;
 mod operators_sampling;
 mod operators_scatter;
 mod operators_windows;
+mod reference;
 mod rejections;
 mod rejections_import;
 mod support;

@@ -1,7 +1,7 @@
 //! Models and data files that ask for too much, or for what is not there: each is refused at once, with a sentence.
 
 use crate::{
-    onnx::{Attribute, Onnx, noise},
+    onnx::{Attribute, Onnx, call, functions, graph_attribute, noise, output},
     support::{self, lowered, quantised},
 };
 
@@ -10,11 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use prost::Message;
 use tract_onnx::pb::{
-    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto,
-    ValueInfoProto,
-    attribute_proto::AttributeType,
+    GraphProto, StringStringEntryProto, TensorProto, ValueInfoProto,
     tensor_proto::{DataLocation, DataType},
 };
 use vouch_graph::{
@@ -41,20 +38,6 @@ fn compile(model: &Onnx) -> Result<(), GraphError> {
 /// A model of one node over an input `x` and constants.
 fn one(shape: &[i64], op: &str, inputs: &[&str], attributes: &[Attribute<'_>]) -> Onnx {
     Onnx::new().input("x", shape).node(op, inputs, "y", attributes).output("y")
-}
-
-fn output(name: &str) -> ValueInfoProto {
-    ValueInfoProto { name: name.to_owned(), ..ValueInfoProto::default() }
-}
-
-fn graph_attribute(name: &str, graph: GraphProto) -> AttributeProto {
-    let r#type = AttributeType::Graph as i32;
-    AttributeProto { name: name.to_owned(), r#type, g: Some(graph), ..AttributeProto::default() }
-}
-
-fn call(op: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
-    let names = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
-    NodeProto { op_type: op.to_owned(), input: names(inputs), output: names(outputs), ..NodeProto::default() }
 }
 
 /// Weights that are infinite, and dimensions that no tensor has.
@@ -113,6 +96,7 @@ fn structure() -> Vec<(&'static str, Onnx, &'static str)> {
             vec![graph_attribute("then_branch", taken.clone()), graph_attribute("else_branch", taken)];
         model.typed_input("s", &[2], DataType::Int64).output("y")
     };
+    let flag = Attribute::Int("keepdims", 6);
     vec![
         ("a cycle", cycle, "there is a cycle"),
         ("a node that reads itself", itself, "there is a cycle"),
@@ -122,6 +106,11 @@ fn structure() -> Vec<(&'static str, Onnx, &'static str)> {
         ("two inputs of one name", twice, "two inputs"),
         ("a maximum of nothing", one(&[1, 3], "Max", &[], &[]), "input 0 is missing"),
         ("external data in a branch that is not taken", branch, "outside the model's folder"),
+        (
+            "a flag that is neither 0 nor 1",
+            one(&[1, 3], "ReduceMax", &["x"], &[flag]),
+            "keepdims is 6; it can be 0 or 1",
+        ),
         ("an input that decides a size in a branch", sized, "is computed from the model's inputs s; fix them: --fix s"),
     ]
 }
@@ -240,24 +229,6 @@ fn bad_models_are_refused_at_once_with_a_sentence() {
         }
     }
     assert!(findings.is_empty(), "{}", findings.join("\n"));
-}
-
-/// A model of functions, each of which is one node long, or two.
-fn functions(bodies: &[(&str, Vec<NodeProto>)]) -> Vec<u8> {
-    let model = one(&[1], "f0", &["x"], &[]);
-    let mut proto = ModelProto::decode(model.bytes().as_slice()).unwrap();
-    proto.functions = bodies
-        .iter()
-        .map(|(name, node)| FunctionProto {
-            name: Some((*name).to_owned()),
-            domain: Some(String::new()),
-            input: vec!["a".to_owned()],
-            output: vec!["c".to_owned()],
-            node: node.clone(),
-            ..FunctionProto::default()
-        })
-        .collect();
-    proto.encode_to_vec()
 }
 
 #[test]

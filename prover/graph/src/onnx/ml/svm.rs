@@ -169,7 +169,7 @@ fn regressor(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Resu
         Machine { node, kernel: Kernel::Linear, vectors: coefficients, weights: vec![1.0], offset }
     };
     let scores = machine.scores(b, &x)?;
-    if node.int("one_class").unwrap_or(0) != 0 {
+    if node.flag("one_class", false)? {
         let negative = b.affine(&scores, vec![-1.0], vec![0.0])?;
         let outside = b.indicator(&negative, Condition::NonNegative)?;
         return Ok(vec![b.affine(&outside, vec![-2.0], vec![1.0])?.with_element(Element::Real)]);

@@ -2,8 +2,8 @@
 
 use prost::Message;
 use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
-    ValueInfoProto,
+    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
+    TensorShapeProto, TypeProto, ValueInfoProto,
     attribute_proto::AttributeType,
     tensor_proto::DataType,
     tensor_shape_proto::{Dimension, dimension},
@@ -103,6 +103,41 @@ impl Onnx {
     }
 }
 
+/// The result of a graph, whose type it leaves open.
+pub fn output(name: &str) -> ValueInfoProto {
+    ValueInfoProto { name: name.to_owned(), ..ValueInfoProto::default() }
+}
+
+/// A graph that a node holds.
+pub fn graph_attribute(name: &str, graph: GraphProto) -> AttributeProto {
+    let r#type = AttributeType::Graph as i32;
+    AttributeProto { name: name.to_owned(), r#type, g: Some(graph), ..AttributeProto::default() }
+}
+
+/// A node by itself.
+pub fn call(op: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
+    let names = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
+    NodeProto { op_type: op.to_owned(), input: names(inputs), output: names(outputs), ..NodeProto::default() }
+}
+
+/// A model of functions from `a` to `c`, each of which is one node long, or two; the model calls `f0` on one element.
+pub fn functions(bodies: &[(&str, Vec<NodeProto>)]) -> Vec<u8> {
+    let model = Onnx::new().input("x", &[1]).node("f0", &["x"], "y", &[]).output("y");
+    let mut proto = ModelProto::decode(model.bytes().as_slice()).unwrap();
+    proto.functions = bodies
+        .iter()
+        .map(|(name, node)| FunctionProto {
+            name: Some((*name).to_owned()),
+            domain: Some(String::new()),
+            input: vec!["a".to_owned()],
+            output: vec!["c".to_owned()],
+            node: node.clone(),
+            ..FunctionProto::default()
+        })
+        .collect();
+    proto.encode_to_vec()
+}
+
 #[derive(Debug, Clone, Copy)]
 pub enum Attribute<'a> {
     Int(&'a str, i64),
@@ -114,7 +149,7 @@ pub enum Attribute<'a> {
 }
 
 impl Attribute<'_> {
-    fn proto(&self) -> AttributeProto {
+    pub fn proto(&self) -> AttributeProto {
         let empty = AttributeProto::default();
         match *self {
             Self::Int(name, i) => AttributeProto { name: name.into(), r#type: AttributeType::Int as i32, i, ..empty },
