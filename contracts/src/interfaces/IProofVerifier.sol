@@ -4,6 +4,9 @@ pragma solidity 0.8.30;
 /// @title A generated verifier of one circuit's proofs
 /// @notice What `vouch setup` emits for a model: it holds the verifying key and the setup's points.
 interface IProofVerifier {
+    /// @notice The contract that was called holds no key for this verifier.
+    error KeyOfAnotherShape();
+
     /// @notice The instances or the proof are not where the canonical ABI encoding puts them.
     error CalldataLayout();
 

@@ -11,6 +11,7 @@ use revm::{ExecuteCommitEvm, ExecuteEvm, MainBuilder, MainContext};
 use crate::calldata::{INSTANCE_COUNTCall, SRS_DIGESTCall, VK_DIGESTCall};
 use crate::error::{Error, Result};
 use crate::generate::Failure;
+use crate::model::Key;
 
 /// Gas limit of every transaction: the cap of EIP-7825.
 const GAS_LIMIT: u64 = 1 << 24;
@@ -45,8 +46,17 @@ pub struct DeployedVerifier {
     database: CacheDB<EmptyDB>,
     rules: Rules,
     address: Address,
-    runtime_bytes: usize,
+    runtime: Bytes,
     deploy_gas: u64,
+}
+
+/// A shared verifier and a contract with a key that calls it, in a chain of their own.
+#[derive(Clone)]
+pub struct SharedDeployment {
+    /// The verifier of the shape. Called itself it finds no key.
+    pub verifier: DeployedVerifier,
+    /// The contract with the key: what consumers call.
+    pub model: DeployedVerifier,
 }
 
 /// What a call to `verify` did.
@@ -66,7 +76,7 @@ pub struct EvmOutcome {
     pub gas: u64,
     /// Bytes of calldata.
     pub calldata_bytes: usize,
-    /// Bytes of the verifier's runtime code.
+    /// Bytes of the called contract's runtime code.
     pub runtime_bytes: usize,
 }
 
@@ -81,7 +91,22 @@ impl Evm {
     /// # Errors
     /// The constructor reverts, or the code is over the limits of EIP-170 and EIP-3860.
     pub fn deploy(&self, creation: &[u8]) -> Result<DeployedVerifier> {
-        let mut database = CacheDB::new(EmptyDB::default());
+        self.deploy_beside(CacheDB::new(EmptyDB::default()), creation)
+    }
+
+    /// Deploys a shared verifier by its creation code (with the constructor's argument, see
+    /// [`shared_creation`](crate::shared_creation)), and a contract with a key that calls it.
+    ///
+    /// # Errors
+    /// As [`Evm::deploy`].
+    pub fn deploy_shared(&self, creation: &[u8], key: &Key) -> Result<SharedDeployment> {
+        let verifier = self.deploy(creation)?;
+        let contract = key.contract(verifier.address);
+        let model = self.deploy_beside(verifier.database.clone(), &contract.creation)?;
+        Ok(SharedDeployment { verifier, model })
+    }
+
+    fn deploy_beside(&self, mut database: CacheDB<EmptyDB>, creation: &[u8]) -> Result<DeployedVerifier> {
         let tx = transaction(TxKind::Create, Bytes::copy_from_slice(creation))?;
         let refused = |reason: String| Error::Deployment { reason };
         let mut evm = Context::mainnet()
@@ -94,12 +119,9 @@ impl Evm {
         let Some(address) = result.created_address() else {
             return Err(refused(format!("{result:?}")));
         };
-        let runtime_bytes = database
-            .load_account(address)
-            .ok()
-            .and_then(|account| account.info.code.as_ref().map(|code| code.original_bytes().len()))
-            .unwrap_or(0);
-        Ok(DeployedVerifier { database, rules: self.rules, address, runtime_bytes, deploy_gas })
+        let account = database.load_account(address).map_err(|e| refused(e.to_string()))?;
+        let runtime = account.info.code.as_ref().map(|code| code.original_bytes()).unwrap_or_default();
+        Ok(DeployedVerifier { database, rules: self.rules, address, runtime, deploy_gas })
     }
 }
 
@@ -129,13 +151,18 @@ impl DeployedVerifier {
             execution_gas: result.gas().total_gas_spent().saturating_sub(intrinsic),
             gas: result.tx_gas_used(),
             calldata_bytes: calldata.len(),
-            runtime_bytes: self.runtime_bytes,
+            runtime_bytes: self.runtime.len(),
         })
     }
 
     /// Size of the runtime code, in bytes.
     pub fn runtime_bytes(&self) -> usize {
-        self.runtime_bytes
+        self.runtime.len()
+    }
+
+    /// The deployed code.
+    pub fn runtime(&self) -> &[u8] {
+        &self.runtime
     }
 
     /// Gas of the transaction that deployed the verifier.

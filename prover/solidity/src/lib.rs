@@ -41,10 +41,12 @@ mod compile;
 mod error;
 mod evm;
 mod generate;
+mod model;
 mod word;
 
 pub use calldata::encode_calldata;
 pub use compile::{Compiled, MAX_RUNTIME_BYTES, SolcPath, compile};
 pub use error::{Error, Result};
-pub use evm::{DeployedVerifier, Evm, EvmOutcome, Rules};
-pub use generate::{Generator, VerifierParams};
+pub use evm::{DeployedVerifier, Evm, EvmOutcome, Rules, SharedDeployment};
+pub use generate::{Generator, VerifierParams, shared_solidity};
+pub use model::{Key, KeyContract, shared_creation};

@@ -20,6 +20,16 @@ fn accepts(recipe: &Recipe) -> EvmOutcome {
         assert!(outcome.verified, "{rules:?} {outcome:?} {recipe:?}");
         outcome
     });
+    let shared = keyed.deploy_shared(Evm::new(Rules::Cancun));
+    let through_key = shared.model.verify(&calldata).unwrap();
+    assert!(through_key.verified, "shared: {through_key:?} {recipe:?}");
+    println!(
+        "single {} gas, shared {} gas; key {} bytes for {} gas",
+        outcomes[0].gas,
+        through_key.gas,
+        keyed.key().bytes().len(),
+        shared.model.deploy_gas()
+    );
     // The same code runs under all rules; Osaka charges more for the modular exponentiation.
     assert_eq!(outcomes[0].execution_gas, outcomes[1].execution_gas);
     assert!(outcomes[1].execution_gas < outcomes[2].execution_gas);
@@ -46,6 +56,11 @@ fn a_circuit_without_instances_is_accepted() {
 #[test]
 fn instances_queried_at_several_rotations_are_accepted() {
     accepts(&Recipe { instances: 7, instance_rotations: vec![-1, 0, 1], ..Recipe::default() });
+}
+
+#[test]
+fn instances_by_the_hundred_are_accepted() {
+    accepts(&Recipe { k: 10, instances: 900, instance_rotations: vec![0], ..Recipe::default() });
 }
 
 #[test]

@@ -189,7 +189,7 @@ fn a_contract_name_that_is_no_identifier_is_refused() {
 
 #[test]
 fn memory_beyond_the_tables_is_refused() {
-    let recipe = Recipe { k: 12, instances: 2100, ..Recipe::default() };
+    let recipe = Recipe { free: 900, lanes: 900, ..Recipe::default() };
     let keyed = Keyed::new(&recipe);
     let generator = Generator::new(keyed.vk(), &keyed.params).unwrap();
     let error = generator.solidity("Verifier").err().unwrap();

@@ -62,12 +62,11 @@ fn number(text: &str) -> U256 {
     text.parse().unwrap()
 }
 
-fn case() -> &'static Case {
-    static CASE: OnceLock<Case> = OnceLock::new();
-    CASE.get_or_init(|| {
+impl Case {
+    fn new(deploy: impl Fn(&Keyed) -> DeployedVerifier) -> Self {
         let keyed = Keyed::new(&Recipe { instance_rotations: vec![0], ..Recipe::default() });
         let (instances, proof) = keyed.prove(3);
-        let verifier = Evm::new(Rules::Cancun).deploy(&keyed.compile().creation).unwrap();
+        let verifier = deploy(&keyed);
         let calldata = encode_calldata(&instances, &proof);
         assert!(verifier.verify(&calldata).unwrap().verified);
         let words = proof.len() / 32;
@@ -80,18 +79,50 @@ fn case() -> &'static Case {
         let queries = cs.advice_queries().len() + cs.fixed_queries().len();
         assert_eq!(scalars.len(), queries + 1 + columns + 3 * products - 1);
         Case { verifier, calldata, instances: instances.len(), proof_words: words, scalars }
-    })
+    }
 }
 
+/// A verifier with its key inside.
+fn single() -> &'static Case {
+    static CASE: OnceLock<Case> = OnceLock::new();
+    CASE.get_or_init(|| Case::new(|keyed| Evm::new(Rules::Cancun).deploy(&keyed.compile().creation).unwrap()))
+}
+
+/// A shared verifier behind a contract with a key.
+fn shared() -> &'static Case {
+    static CASE: OnceLock<Case> = OnceLock::new();
+    CASE.get_or_init(|| Case::new(|keyed| keyed.deploy_shared(Evm::new(Rules::Cancun)).model))
+}
+
+/// Each check as a test of both forms.
+macro_rules! for_both_forms {
+    ($($name:ident),* $(,)?) => {
+        mod of_a_single_verifier {
+            $(#[test] fn $name() { super::$name(super::single()); })*
+        }
+        mod of_a_shared_verifier {
+            $(#[test] fn $name() { super::$name(super::shared()); })*
+        }
+    };
+}
+
+for_both_forms!(
+    a_scalar_that_is_not_reduced_is_named,
+    a_point_that_is_not_one_is_named,
+    every_word_of_the_proof_counts,
+    swapped_commitments_are_refused,
+    every_instance_counts,
+    instances_moved_removed_or_added_are_refused,
+    calldata_other_than_the_canonical_encoding_is_refused,
+    a_proof_of_other_instances_is_refused,
+);
 fn expect(outcome: &EvmOutcome, name: &str, arguments: &[u64]) {
     assert_eq!(outcome.error_name.as_deref(), Some(name), "{outcome:?}");
     let arguments: Vec<_> = arguments.iter().map(|a| U256::from(*a)).collect();
     assert_eq!(outcome.error_arguments, arguments, "{outcome:?}");
 }
 
-#[test]
-fn a_scalar_that_is_not_reduced_is_named() {
-    let case = case();
+fn a_scalar_that_is_not_reduced_is_named(case: &Case) {
     let r = number(R);
     for word in case.scalars.clone() {
         let same_residue = case.word(word) + r;
@@ -101,9 +132,7 @@ fn a_scalar_that_is_not_reduced_is_named() {
     }
 }
 
-#[test]
-fn a_point_that_is_not_one_is_named() {
-    let case = case();
+fn a_point_that_is_not_one_is_named(case: &Case) {
     let q = number(Q);
     for word in case.points() {
         let (x, y) = (case.word(word), case.word(word + 1));
@@ -123,9 +152,7 @@ fn a_point_that_is_not_one_is_named() {
     }
 }
 
-#[test]
-fn every_word_of_the_proof_counts() {
-    let case = case();
+fn every_word_of_the_proof_counts(case: &Case) {
     for word in 0..case.proof_words {
         let value = case.word(word);
         let mut changed = vec![
@@ -151,9 +178,7 @@ fn every_word_of_the_proof_counts() {
     }
 }
 
-#[test]
-fn swapped_commitments_are_refused() {
-    let case = case();
+fn swapped_commitments_are_refused(case: &Case) {
     for pair in case.points().windows(2) {
         let (a, b) = (pair[0], pair[1]);
         let outcome =
@@ -162,9 +187,7 @@ fn swapped_commitments_are_refused() {
     }
 }
 
-#[test]
-fn every_instance_counts() {
-    let case = case();
+fn every_instance_counts(case: &Case) {
     for i in 0..case.instances {
         let at = 4 + 32 * (3 + i)..4 + 32 * (4 + i);
         let value = U256::from_be_slice(&case.calldata[at.clone()]);
@@ -183,9 +206,7 @@ fn every_instance_counts() {
     }
 }
 
-#[test]
-fn instances_moved_removed_or_added_are_refused() {
-    let case = case();
+fn instances_moved_removed_or_added_are_refused(case: &Case) {
     let start = 4 + 32 * 3;
     let words: Vec<_> = case.calldata[start..start + 32 * case.instances].chunks(32).collect();
     let proof = &case.calldata[case.proof_start()..];
@@ -207,9 +228,7 @@ fn instances_moved_removed_or_added_are_refused() {
     expect(&send(&words, &[]), "ProofLength", &[0, length]);
 }
 
-#[test]
-fn calldata_other_than_the_canonical_encoding_is_refused() {
-    let case = case();
+fn calldata_other_than_the_canonical_encoding_is_refused(case: &Case) {
     let total = case.calldata.len() as u64;
     let send = |calldata: &[u8]| case.verifier.verify(calldata).unwrap();
     let with = |changes: &[(usize, u64)]| {
@@ -267,10 +286,8 @@ fn calldata_other_than_the_canonical_encoding_is_refused() {
     expect(&send(&selector), "EmptyRevert", &[]);
 }
 
-#[test]
-fn a_proof_of_other_instances_is_refused() {
+fn a_proof_of_other_instances_is_refused(case: &Case) {
     let keyed = Keyed::new(&Recipe { instance_rotations: vec![0], ..Recipe::default() });
-    let case = case();
     let ((one, _), (_, other)) = (keyed.prove(3), keyed.prove(4));
     let outcome = case.verifier.verify(&encode_calldata(&one, &other)).unwrap();
     expect(&outcome, "ProofRejected", &[]);

@@ -5,6 +5,7 @@ use alloy_primitives::keccak256;
 /// An error of the generated contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
+    KeyOfAnotherShape,
     CalldataLayout,
     CalldataLength,
     InstanceCount,
@@ -21,7 +22,8 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// Every error, in the order in which the contract declares them.
-    pub(crate) const ALL: [Failure; 12] = [
+    pub(crate) const ALL: [Failure; 13] = [
+        Failure::KeyOfAnotherShape,
         Failure::CalldataLayout,
         Failure::CalldataLength,
         Failure::InstanceCount,
@@ -36,9 +38,15 @@ impl Failure {
         Failure::ProofRejected,
     ];
 
+    /// Whether only verifiers whose keys are elsewhere have it.
+    pub(crate) fn is_of_keys(self) -> bool {
+        self == Failure::KeyOfAnotherShape
+    }
+
     /// Its name in Solidity.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Failure::KeyOfAnotherShape => "KeyOfAnotherShape",
             Failure::CalldataLayout => "CalldataLayout",
             Failure::CalldataLength => "CalldataLength",
             Failure::InstanceCount => "InstanceCount",
@@ -64,13 +72,17 @@ impl Failure {
             | Failure::PointNotOnCurve
             | Failure::IdentityPoint => &["word"],
             Failure::PrecompileFailed => &["precompile"],
-            Failure::CalldataLayout | Failure::ZeroDenominator | Failure::ProofRejected => &[],
+            Failure::KeyOfAnotherShape
+            | Failure::CalldataLayout
+            | Failure::ZeroDenominator
+            | Failure::ProofRejected => &[],
         }
     }
 
     /// What it says, for the contract's documentation.
     pub(crate) fn doc(self) -> &'static str {
         match self {
+            Failure::KeyOfAnotherShape => "The contract that was called holds no key for this verifier.",
             Failure::CalldataLayout => "The instances or the proof are not where the canonical ABI encoding puts them.",
             Failure::CalldataLength => "Calldata has more or fewer bytes than the canonical encoding.",
             Failure::InstanceCount => "The number of instances is not the circuit's.",

@@ -5,10 +5,11 @@
 //! `F = sum_i v^i Z_i(u)/Z_0(u) sum_j y^j (C_ij - r_ij(u) G) - Z_S0(u) h1 + u h2`, and the proof
 //! holds if `e(h2, s G2) = e(F, G2)`.
 
-use halo2_proofs::halo2curves::bn256::{Fr, G1Affine, G2Affine};
+use halo2_proofs::halo2curves::bn256::Fr;
 use halo2_proofs::halo2curves::ff::Field;
 
 use super::failure::Failure;
+use super::key::{KeyPoint, KeyWord};
 use super::program::Id;
 use super::shape::{Commitment, RotationSet};
 use super::transcript::Challenge;
@@ -46,7 +47,7 @@ impl Points {
             .rotations()
             .into_iter()
             .map(|rotation| {
-                let root = writer.program.constant(writer.shape.root(rotation));
+                let root = writer.root(rotation);
                 let point = writer.program.mul(x, root);
                 (rotation, writer.program.sub(u, point))
             })
@@ -106,16 +107,15 @@ fn scalars(writer: &mut Writer<'_>, values: &Values) -> Scalars {
         let mut value = writer.program.constant(Fr::ZERO);
         for (position, rotation) in set.rotations.iter().enumerate() {
             // Lagrange basis over the set's points x w^a: the powers of x in the denominators
-            // are taken out, what is left of them is known now.
+            // are taken out, what is left of them is known from the key.
             let evals: Vec<Id> = set.members.iter().map(|(_, evals)| writer.eval(evals[position])).collect();
             let joined = writer.program.horner(&evals, y);
             let numerator = points.product(writer, |r| inside(r) && r != *rotation);
-            let own = writer.shape.root(*rotation);
-            let others = set.rotations.iter().filter(|r| *r != rotation);
-            let denominator: Fr = others.map(|r| own - writer.shape.root(*r)).product();
-            // Rotations differ modulo the number of rows, so this is never zero.
-            let weight = denominator.invert().unwrap_or(Fr::ZERO);
-            let weight = writer.program.constant(weight);
+            let weight = if set.rotations.len() > 1 {
+                writer.key_scalar(KeyWord::Weight { set: i, position })
+            } else {
+                writer.program.constant(Fr::ONE)
+            };
             let basis = writer.program.mul(numerator, weight);
             let term = writer.program.mul(joined, basis);
             value = writer.program.add(value, term);
@@ -153,8 +153,8 @@ fn commitments(writer: &mut Writer<'_>, values: &Values) -> Vec<(usize, usize)> 
     for set in &values.points.sets {
         let members = set.members.iter().map(|(commitment, _)| match *commitment {
             Commitment::Quotient => quotient,
-            Commitment::Fixed(column) => key_point(writer, &writer.shape.fixed[column]),
-            Commitment::Sigma(position) => key_point(writer, &writer.shape.sigma[position]),
+            Commitment::Fixed(column) => writer.key_point(KeyPoint::Fixed(column)),
+            Commitment::Sigma(position) => writer.key_point(KeyPoint::Sigma(position)),
             Commitment::Advice(column) => writer.transcript.advice(column),
             Commitment::Product(set) => writer.transcript.product(set),
             Commitment::Random => writer.transcript.random(),
@@ -167,13 +167,6 @@ fn commitments(writer: &mut Writer<'_>, values: &Values) -> Vec<(usize, usize)> 
     line!(writer, "horner({from:#x}, {to:#x})");
     line!(writer, "mcopy({quotient:#x}, {S:#x}, 0x40)");
     tables[1..].to_vec()
-}
-
-fn key_point(writer: &mut Writer<'_>, point: &G1Affine) -> usize {
-    let address = writer.memory.words(2);
-    line!(writer, "mstore({address:#x}, {})", word::coordinate(&point.x));
-    line!(writer, "mstore({:#x}, {})", address + 32, word::coordinate(&point.y));
-    address
 }
 
 /// Writes the addresses of each list, last first, two bytes each. A table is read by loading the
@@ -200,22 +193,15 @@ fn tables(writer: &mut Writer<'_>, lists: &[Vec<usize>]) -> Vec<(usize, usize)> 
 fn pairing(writer: &mut Writer<'_>, scalars: &Scalars) {
     let words = writer.transcript.proof_words();
     let h1 = writer.transcript.address(words - 4);
-    let h2 = writer.proof_start + 32 * (words - 2);
+    let h2 = writer.proof(32 * (words - 2));
     let u = writer.transcript.challenge(Challenge::ShplonkU);
     let generator = writer.memory.words(2);
     line!(writer, "mstore({generator:#x}, 1)");
     line!(writer, "mstore({:#x}, 2)", generator + 32);
     line!(writer, "accumulate({generator:#x}, mload({:#x}))", scalars.generator);
     line!(writer, "accumulate({h1:#x}, mload({:#x}))", scalars.h1);
-    line!(writer, "calldatacopy({PAIRING:#x}, {h2:#x}, 0x40)");
+    line!(writer, "calldatacopy({PAIRING:#x}, {h2}, 0x40)");
     line!(writer, "accumulate({PAIRING:#x}, mload({u:#x}))");
-    for (start, point) in [(PAIRING + 0x40, writer.params.s_g2), (F + 0x40, -G2Affine::generator())] {
-        // EIP-197 puts the imaginary part first.
-        let coordinates = [point.x.c1, point.x.c0, point.y.c1, point.y.c0];
-        for (i, coordinate) in coordinates.iter().enumerate() {
-            line!(writer, "mstore({:#x}, {})", start + 32 * i, word::coordinate(coordinate));
-        }
-    }
     let failed = Failure::PrecompileFailed.yul();
     let rejected = Failure::ProofRejected.yul();
     line!(

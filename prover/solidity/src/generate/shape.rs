@@ -1,11 +1,10 @@
-//! What a verifying key asks of its verifier: queries, rotation sets, order of the proof.
+//! What a constraint system asks of its verifier: queries, rotation sets, order of the proof.
 //!
 //! The order of everything here is halo2's (`plonk/verifier.rs` and `multiopen/shplonk.rs`): the
 //! proof is a flat list of points and scalars, so the order is the format.
 
-use halo2_proofs::halo2curves::bn256::{Fr, G1Affine};
-use halo2_proofs::halo2curves::ff::Field;
-use halo2_proofs::plonk::{Any, ConstraintSystem, VerifyingKey};
+use halo2_proofs::halo2curves::bn256::Fr;
+use halo2_proofs::plonk::{Any, ConstraintSystem};
 use halo2_proofs::poly::Rotation;
 
 use crate::error::{Error, Result};
@@ -71,13 +70,9 @@ pub(crate) struct Phase {
     pub(crate) challenges: Vec<usize>,
 }
 
-/// A checked verifying key.
+/// A checked constraint system.
 pub(crate) struct Shape<'a> {
     pub(crate) cs: &'a ConstraintSystem<Fr>,
-    pub(crate) k: u32,
-    pub(crate) omega: Fr,
-    pub(crate) omega_inv: Fr,
-    pub(crate) instances: usize,
     pub(crate) blinding: usize,
     pub(crate) chunk: usize,
     pub(crate) pieces: usize,
@@ -86,23 +81,19 @@ pub(crate) struct Shape<'a> {
     pub(crate) fixed_queries: Vec<(usize, i32)>,
     pub(crate) instance_queries: Vec<i32>,
     pub(crate) permutation: Vec<Column>,
-    pub(crate) fixed: &'a [G1Affine],
-    pub(crate) sigma: &'a [G1Affine],
 }
 
 impl<'a> Shape<'a> {
-    /// Reads a key and refuses what the generated verifier does not support.
-    pub(crate) fn new(vk: &'a VerifyingKey<G1Affine>, instances: usize) -> Result<Self> {
-        let cs = vk.cs();
+    /// Reads a constraint system and refuses what the generated verifier does not support.
+    pub(crate) fn new(cs: &'a ConstraintSystem<Fr>) -> Result<Self> {
         if cs.num_instance_columns() != 1 {
             return Err(Error::InstanceColumns { got: cs.num_instance_columns() });
         }
         if let Some(first) = cs.lookups().first() {
             return Err(Error::Lookups { count: cs.lookups().len(), first: first.name().to_owned() });
         }
-        let domain = vk.get_domain();
-        let pieces = domain.get_quotient_poly_degree();
-        check_degree(cs, pieces + 1)?;
+        let pieces = cs.degree() - 1;
+        check_degree(cs)?;
 
         let phase_of = cs.advice_column_phase();
         let challenge_phase = cs.challenge_phase();
@@ -124,10 +115,6 @@ impl<'a> Shape<'a> {
         let at = |rotation: &Rotation| rotation.0;
         let shape = Shape {
             cs,
-            k: domain.k(),
-            omega: domain.get_omega(),
-            omega_inv: domain.get_omega_inv(),
-            instances,
             blinding: cs.blinding_factors(),
             chunk: pieces - 1,
             pieces,
@@ -136,39 +123,12 @@ impl<'a> Shape<'a> {
             fixed_queries: cs.fixed_queries().iter().map(|(c, r)| (c.index(), at(r))).collect(),
             instance_queries: cs.instance_queries().iter().map(|(_, r)| at(r)).collect(),
             permutation,
-            fixed: vk.fixed_commitments(),
-            sigma: vk.permutation().commitments(),
         };
-        shape.check()?;
-        Ok(shape)
-    }
-
-    fn check(&self) -> Result<()> {
-        let count = |kind, got, want| {
-            if got == want { Ok(()) } else { Err(Error::CommitmentCount { kind, got, want }) }
-        };
-        count("fixed", self.fixed.len(), self.cs.num_fixed_columns())?;
-        count("permutation", self.sigma.len(), self.permutation.len())?;
-        let queried = |column| self.advice_queries.iter().any(|(c, _)| *c == column);
-        if let Some(column) = (0..self.cs.num_advice_columns()).find(|c| !queried(*c)) {
+        let queried = |column| shape.advice_queries.iter().any(|(c, _)| *c == column);
+        if let Some(column) = (0..cs.num_advice_columns()).find(|c| !queried(*c)) {
             return Err(Error::AdviceNeverQueried { column });
         }
-        let rows = 1u64 << self.k;
-        let usable = (rows as usize).saturating_sub(self.blinding + 1);
-        if self.instances > usable {
-            return Err(Error::TooManyInstances { got: self.instances, usable });
-        }
-        // Congruent rotations are one point of the opening argument with two names: halo2 would
-        // see two queries where there is one evaluation.
-        let rotations = self.rotations();
-        for (i, first) in rotations.iter().enumerate() {
-            for second in &rotations[i + 1..] {
-                if (i64::from(*first) - i64::from(*second)).rem_euclid(rows as i64) == 0 {
-                    return Err(Error::RotationsCoincide { first: *first, second: *second, rows });
-                }
-            }
-        }
-        Ok(())
+        Ok(shape)
     }
 
     /// Number of running products of the permutation argument.
@@ -179,12 +139,6 @@ impl<'a> Shape<'a> {
     /// Rotation of the last usable row.
     pub(crate) fn last_rotation(&self) -> i32 {
         -(self.blinding as i32 + 1)
-    }
-
-    /// `omega^rotation`.
-    pub(crate) fn root(&self, rotation: i32) -> Fr {
-        let base = if rotation < 0 { self.omega_inv } else { self.omega };
-        base.pow_vartime([u64::from(rotation.unsigned_abs())])
     }
 
     /// Number of evaluations in the proof: advice, fixed, the random polynomial, the permutation
@@ -260,7 +214,7 @@ fn positions(phases: &[u8], phase: u8) -> Vec<usize> {
 
 /// halo2 caps the degree without a word unless `set_minimum_degree` was called; a key made under
 /// the cap commits to too few quotient pieces for its gates.
-fn check_degree(cs: &ConstraintSystem<Fr>, key: usize) -> Result<()> {
+fn check_degree(cs: &ConstraintSystem<Fr>) -> Result<()> {
     let gates = cs
         .gates()
         .iter()
@@ -270,8 +224,8 @@ fn check_degree(cs: &ConstraintSystem<Fr>, key: usize) -> Result<()> {
         .unwrap_or(0)
         .max(3);
     let system = cs.degree();
-    if gates > key || system != key {
-        return Err(Error::DegreeMismatch { key, gates, system });
+    if gates > system {
+        return Err(Error::DegreeMismatch { key: system, gates, system });
     }
     Ok(())
 }

@@ -31,10 +31,10 @@ impl Challenge {
 
 /// Bytes that are hashed together, and the challenges drawn right after.
 ///
-/// In memory: one word for the previous digest (the key's digest in the first segment), the
-/// instances in the first segment, then words of the proof.
+/// In memory: one word for the previous digest, then words of the proof. The first segment is hashed elsewhere: it
+/// starts with the key's digest and the instances, whose number differs from key to key.
 pub(crate) struct Segment {
-    /// Address of the word that holds the previous digest.
+    /// Address of the word that holds the previous digest; the proof's words follow it.
     pub(crate) address: usize,
     /// First word of the proof in this segment.
     pub(crate) first: usize,
@@ -56,8 +56,6 @@ pub(crate) struct Transcript {
     /// First word of the quotient's pieces.
     quotient: usize,
     pieces: usize,
-    /// Address of the instances.
-    pub(crate) instances: usize,
     /// First word of the evaluations.
     pub(crate) evals_start: usize,
     advice_evals: usize,
@@ -82,19 +80,16 @@ struct Builder<'a> {
     first: usize,
     /// Words of the proof so far.
     words: usize,
-    /// Words between the digest and the proof: the instances, in the first segment.
-    prefix: usize,
 }
 
 impl Builder<'_> {
     fn squeeze(&mut self, challenges: &[Challenge]) {
         let words = self.words - self.first;
-        let start = self.slot + 32 * (1 + self.prefix);
+        let start = self.slot + 32;
         // The digest's word is taken already; the rest follows it.
-        self.memory.words(self.prefix + words);
+        self.memory.words(words);
         self.addresses.extend((0..words).map(|i| start + 32 * i));
         self.segments.push(Segment { address: self.slot, first: self.first, words, challenges: challenges.to_vec() });
-        self.prefix = 0;
         self.first = self.words;
         self.slot = self.memory.words(1);
     }
@@ -103,16 +98,7 @@ impl Builder<'_> {
 impl Transcript {
     pub(crate) fn new(shape: &Shape<'_>, memory: &mut Memory) -> Self {
         let slot = memory.words(1);
-        let mut b = Builder {
-            memory,
-            segments: Vec::new(),
-            addresses: Vec::new(),
-            slot,
-            first: 0,
-            words: 0,
-            prefix: shape.instances,
-        };
-        let instances = slot + 32;
+        let mut b = Builder { memory, segments: Vec::new(), addresses: Vec::new(), slot, first: 0, words: 0 };
         let mut advice = vec![0; shape.cs.num_advice_columns()];
         let mut pending = Vec::new();
         for (i, phase) in shape.phases.iter().enumerate() {
@@ -150,7 +136,6 @@ impl Transcript {
             product_count: shape.products(),
             quotient,
             pieces: shape.pieces,
-            instances,
             evals_start,
             advice_evals: shape.advice_queries.len(),
             fixed_evals: shape.fixed_queries.len(),

@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 
 use halo2_proofs::circuit::{Layouter, SimpleFloorPlanner, Value};
-use halo2_proofs::halo2curves::bn256::{Bn256, Fr, G1Affine};
+use halo2_proofs::halo2curves::CurveAffine;
+use halo2_proofs::halo2curves::bn256::{Bn256, Fq, Fq2, Fr, G1Affine, G2Affine};
 use halo2_proofs::halo2curves::ff::{Field, PrimeField};
 use halo2_proofs::plonk::{
     Advice, Challenge, Circuit, Column, ConstraintSystem, Error, Expression, FirstPhase, Fixed, Instance, ProvingKey,
@@ -20,7 +21,9 @@ use rand::{Rng, RngCore, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use snark_verifier::loader::native::NativeLoader;
 use snark_verifier::system::halo2::transcript::evm::EvmTranscript;
-use vouch_solidity::{Compiled, Generator, SolcPath, VerifierParams, compile};
+use vouch_solidity::{
+    Compiled, Evm, Generator, Key, SharedDeployment, SolcPath, VerifierParams, compile, shared_creation,
+};
 
 pub fn solc() -> SolcPath {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -37,6 +40,15 @@ pub fn scalar(bytes: &[u8]) -> Fr {
 /// Scalars as big-endian words.
 pub fn bytes(scalars: &[Fr]) -> Vec<u8> {
     scalars.iter().flat_map(|s| s.to_repr().into_iter().rev()).collect()
+}
+
+/// A point of the twist that is not in the group of the pairing: all but one of `2^254` points are not.
+pub fn outside_the_subgroup() -> G2Affine {
+    let b = G2Affine::b();
+    (1u64..)
+        .map(|i| Fq2 { c0: Fq::from(i), c1: Fq::ONE })
+        .find_map(|x| Option::<Fq2>::from((x.square() * x + b).sqrt()).map(|y| G2Affine { x, y }))
+        .unwrap()
 }
 
 /// Rows that gates are active on; rotations reach two rows further.
@@ -65,6 +77,8 @@ pub struct Recipe {
     pub max_rotation: i32,
     /// A fixed column of zeros, whose commitment is the identity.
     pub zero_fixed: bool,
+    /// Values of the fixed columns: all that keys of one constraint system differ in, beside rows and instances.
+    pub fixed_seed: u64,
 }
 
 impl Default for Recipe {
@@ -84,6 +98,7 @@ impl Default for Recipe {
             lanes: 4,
             max_rotation: 1,
             zero_fixed: false,
+            fixed_seed: 0,
         }
     }
 }
@@ -108,6 +123,7 @@ impl Recipe {
             lanes: rng.gen_range(1..10),
             max_rotation: rng.gen_range(0..3),
             zero_fixed: rng.gen_bool(0.3),
+            fixed_seed: 0,
         }
     }
 }
@@ -228,7 +244,7 @@ pub struct RandomConfig {
 
 impl RandomCircuit {
     pub fn new(recipe: &Recipe, witness_seed: u64) -> Self {
-        let mut key = ChaCha20Rng::seed_from_u64(recipe.seed ^ 0xf1);
+        let mut key = ChaCha20Rng::seed_from_u64(recipe.seed ^ recipe.fixed_seed ^ 0xf1);
         let fixed: Vec<Vec<Fr>> =
             (0..recipe.fixed).map(|_| (0..FILLED).map(|_| Fr::random(&mut key)).collect()).collect();
         let mut rng = ChaCha20Rng::seed_from_u64(witness_seed);
@@ -494,6 +510,24 @@ impl Keyed {
 
     pub fn source(&self) -> String {
         Generator::new(self.vk(), &self.params).unwrap().solidity("Verifier").unwrap()
+    }
+
+    pub fn shared_source(&self) -> String {
+        Generator::new(self.vk(), &self.params).unwrap().shared_solidity("Verifier").unwrap()
+    }
+
+    pub fn key(&self) -> Key {
+        Generator::new(self.vk(), &self.params).unwrap().key().unwrap()
+    }
+
+    /// Creation code of the shared verifier, `tau * G2` included.
+    pub fn compile_shared(&self) -> Vec<u8> {
+        let compiled = compile(&self.shared_source(), &solc()).unwrap();
+        shared_creation(&compiled.creation, &self.params.s_g2)
+    }
+
+    pub fn deploy_shared(&self, evm: Evm) -> SharedDeployment {
+        evm.deploy_shared(&self.compile_shared(), &self.key()).unwrap()
     }
 
     pub fn compile(&self) -> Compiled {
