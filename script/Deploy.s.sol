@@ -13,6 +13,7 @@ import {RebalancingVault} from "src/RebalancingVault.sol";
 import {IERCZKMLRegistry} from "src/interfaces/IERCZKMLRegistry.sol";
 import {IModelRegistry} from "src/interfaces/IModelRegistry.sol";
 import {IProofVerifier} from "src/interfaces/IProofVerifier.sol";
+import {KeyContract} from "src/libraries/KeyContract.sol";
 import {ModelVersion} from "src/types/ModelVersion.sol";
 import {OutputSchema} from "src/types/OutputSchema.sol";
 import {Rails} from "src/types/Rails.sol";
@@ -70,14 +71,23 @@ contract Deploy {
             ? ModelRegistry(vm.parseJsonAddress(json, ".registry"))
             : new ModelRegistry(_uint(json, ".updateDelay").toUint64());
         d.inferenceVerifier = new InferenceVerifier(d.registry);
-        d.verifier = IProofVerifier(
-            vm.keyExistsJson(json, ".model.verifier")
-                ? vm.parseJsonAddress(json, ".model.verifier")
-                : UniswapV3.deploy(vm.parseJsonBytes(json, ".model.verifierBytecode"))
-        );
+        d.verifier = IProofVerifier(_verifier(json));
         d.modelId = d.registry.registerModelWithVerifier(_commitment(json, d), _binding(json, d));
         d.ring = _ring(json);
         d.vault = new RebalancingVault(_vaultConfig(json, d), _gateConfig(json, d), _rails(json));
+    }
+
+    /// @dev With `.model.key` the verifier is one that models share, and the model's own contract holds the key.
+    function _verifier(
+        string memory json
+    ) private returns (address verifier) {
+        if (vm.keyExistsJson(json, ".model.verifier")) return vm.parseJsonAddress(json, ".model.verifier");
+        verifier = vm.keyExistsJson(json, ".model.shapeVerifier")
+            ? vm.parseJsonAddress(json, ".model.shapeVerifier")
+            : UniswapV3.deploy(vm.parseJsonBytes(json, ".model.verifierBytecode"));
+        if (vm.keyExistsJson(json, ".model.key")) {
+            verifier = UniswapV3.deploy(KeyContract.creationCode(verifier, vm.parseJsonBytes(json, ".model.key")));
+        }
     }
 
     function _commitment(

@@ -21,8 +21,9 @@ const [low, high] = manifest.output.bounds.map((bound) => Math.round(bound * 2 *
 
 const fixture = {
     format: 'vouch-contract-fixture',
-    version: 1,
+    version: 2,
     verifierBytecode: verifier.creation,
+    key: verifier.key,
     output: {
         count: integers.length,
         bits: port.packing.bits,

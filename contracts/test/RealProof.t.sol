@@ -8,6 +8,7 @@ import {IERCZKMLRegistry} from "src/interfaces/IERCZKMLRegistry.sol";
 import {IInferenceGate} from "src/interfaces/IInferenceGate.sol";
 import {IModelRegistry} from "src/interfaces/IModelRegistry.sol";
 import {IProofVerifier} from "src/interfaces/IProofVerifier.sol";
+import {KeyContract} from "src/libraries/KeyContract.sol";
 import {Epoch} from "src/types/Epoch.sol";
 import {OutputSchema} from "src/types/OutputSchema.sol";
 import {Context} from "src/types/Statement.sol";
@@ -27,6 +28,8 @@ contract RealProofTest is VaultTest {
     uint256 private constant STATE_SLOTS = 64;
 
     IProofVerifier private real;
+    address private shapeVerifier;
+    bytes private key;
     OutputSchema private schema;
     int256[] private outputs;
     uint256[] private instances;
@@ -49,7 +52,9 @@ contract RealProofTest is VaultTest {
         instances = vm.parseJsonUintArray(json, ".instances");
         proof = vm.parseJsonBytes(json, ".proof");
         secondProof = vm.parseJsonBytes(json, ".secondProof");
-        real = IProofVerifier(UniswapV3.deploy(vm.parseJsonBytes(json, ".verifierBytecode")));
+        shapeVerifier = UniswapV3.deploy(vm.parseJsonBytes(json, ".verifierBytecode"));
+        key = vm.parseJsonBytes(json, ".key");
+        real = IProofVerifier(UniswapV3.deploy(KeyContract.creationCode(shapeVerifier, key)));
 
         _deployMarket(true);
         _deployFixtureVault();
@@ -95,6 +100,40 @@ contract RealProofTest is VaultTest {
             vm.assertEq(inputWords[i], instances[1 + i], "input word");
         }
         vm.assertEq(instances.length, real.INSTANCE_COUNT(), "count");
+    }
+
+    function test_theModelsCodeIsItsVerifierAndItsKey() public view {
+        bytes memory code = KeyContract.runtimeCode(shapeVerifier, key);
+        vm.assertEq(address(real).codehash, keccak256(code), "code");
+    }
+
+    function test_RevertWhen_theSharedVerifierIsCalledWithoutAKey() public {
+        vm.expectRevert(IProofVerifier.KeyOfAnotherShape.selector);
+        IProofVerifier(shapeVerifier).verify(instances, proof);
+        vm.expectRevert(IProofVerifier.KeyOfAnotherShape.selector);
+        IProofVerifier(shapeVerifier).VK_DIGEST();
+    }
+
+    function test_RevertWhen_theSharedVerifierIsRegisteredAsAModels() public {
+        IERCZKMLRegistry.ModelCommitment memory commitment = _commitment();
+        commitment.vkHash = real.VK_DIGEST();
+        IModelRegistry.VerifierBinding memory binding = _binding(IProofVerifier(shapeVerifier));
+        vm.expectRevert(IProofVerifier.KeyOfAnotherShape.selector);
+        registry.registerModelWithVerifier(commitment, binding);
+    }
+
+    /// @dev A key that anybody makes is a contract of its own: it cannot stand in for the one that was bound.
+    function test_RevertWhen_aKeyIsChanged() public {
+        for (uint256 at = 0; at < key.length; at += 97) {
+            bytes memory changed = bytes.concat(key);
+            changed[at] ^= 0x01;
+            IProofVerifier other = IProofVerifier(UniswapV3.deploy(KeyContract.creationCode(shapeVerifier, changed)));
+            vm.assertTrue(address(other).codehash != address(real).codehash, "another code hash");
+            // The digest of the powers of tau is published, and read by no check.
+            if (at >= 0x40 && at < 0x60) continue;
+            (bool ok,) = address(other).staticcall(abi.encodeCall(other.verify, (instances, proof)));
+            vm.assertEq(ok, false, "refused");
+        }
     }
 
     function test_vaultTradesOnARealProof() public {

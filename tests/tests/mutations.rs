@@ -19,7 +19,9 @@ use vouch_proof::{
     CircuitDigest, DevelopmentSeed, DirectBackend, KeySpec, LogRows, Proof, ProofRequest, ProvingKey, Srs, prove,
     transcript::scalar_from_be, verify,
 };
-use vouch_solidity::{DeployedVerifier, Evm, Generator, Rules, SolcPath, VerifierParams, compile, encode_calldata};
+use vouch_solidity::{
+    DeployedVerifier, Evm, Generator, Rules, SolcPath, VerifierParams, compile, encode_calldata, shared_creation,
+};
 use vouch_tests::root;
 
 /// Modulus of the scalar field and of the base field.
@@ -59,9 +61,11 @@ fn rebalancer(weights: WeightPlacement) -> Case {
         srs_digest: *verifying.srs().as_bytes(),
         instances: verifying.instances(),
     };
-    let source = Generator::new(verifying.halo2(), &params).unwrap().solidity("Verifier").unwrap();
+    let generator = Generator::new(verifying.halo2(), &params).unwrap();
+    let source = generator.shared_solidity("Verifier").unwrap();
     let compiled = compile(&source, &SolcPath::in_repository(&root())).unwrap();
-    let contract = Evm::new(Rules::Cancun).deploy(&compiled.creation).unwrap();
+    let creation = shared_creation(&compiled.creation, &params.s_g2);
+    let contract = Evm::new(Rules::Cancun).deploy_shared(&creation, &generator.key().unwrap()).unwrap().model;
     let calldata = encode_calldata(&proof.instances, &proof.bytes);
     Case { key, contract, proof, calldata }
 }

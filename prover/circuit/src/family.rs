@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     column::FixedColumn as F,
     cost::{Cost, CostModel, Prediction},
-    plan::constraints_of,
-    shape::Shape,
+    shape::{Shape, WeightPlacement},
 };
 
 /// Rows of the circuit that a logical row takes.
@@ -121,9 +120,37 @@ pub fn family() -> Vec<ShapeCost> {
     let shapes = GateSet::ALL.into_iter().flat_map(|gates| HEIGHTS.map(|height| (gates, height)));
     let cost = |(gates, height)| {
         let shape = Shape { gates, height, weight_lanes: height, ..Shape::default() };
-        let meta = constraints_of(&shape);
+        let meta = shape.constraint_system();
         let cost = Cost::of(&shape, &meta, 0, 0);
         ShapeCost { predicted: cost.predict(&CostModel::default(), &meta, (10, 0), 2), shape, cost }
     };
     shapes.map(cost).collect()
+}
+
+/// The shapes whose verifiers are compiled beforehand: every set of gates, height and number of columns of weights, with
+/// limbs of 8 bits and weights of 32, and of 48 where they are private. Plans of other shapes are for wide weights and
+/// for limbs of 16 bits.
+#[must_use]
+pub fn standard_shapes() -> Vec<Shape> {
+    let widths = [
+        (WEIGHT_BITS[0], WeightPlacement::Private),
+        (WEIGHT_BITS[0], WeightPlacement::Public),
+        (WEIGHT_BITS[1], WeightPlacement::Private),
+    ];
+    let mut shapes = Vec::new();
+    for gates in GateSet::ALL {
+        for height in HEIGHTS {
+            for (weight_bits, weights) in widths {
+                shapes.extend(LANE_COLUMNS.map(|columns| Shape {
+                    gates,
+                    height,
+                    weight_lanes: columns * height,
+                    weight_bits,
+                    weights,
+                    ..Shape::default()
+                }));
+            }
+        }
+    }
+    shapes
 }

@@ -38,7 +38,7 @@ pub use column::{AdviceColumn, FixedColumn};
 pub use config::VouchConfig;
 pub use cost::{Cost, CostModel, Measured, Prediction};
 pub use error::CircuitError;
-pub use family::{GateSet, ShapeCost, family};
+pub use family::{GateSet, ShapeCost, family, standard_shapes};
 pub use layout::{Cell, HintSite, Hints, Honest, Layout, Num};
 pub use map::{CircuitMap, MapColumn, Mark, Purpose};
 pub use plan::{Alternative, CircuitPlan, Objective, PlanOptions, TOLERANCE};

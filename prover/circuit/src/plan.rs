@@ -165,7 +165,7 @@ impl CircuitPlan {
     /// The plan of a given size and shape.
     pub(crate) fn with_shape(graph: &IntGraph, k: u32, shape: &Shape, model: &CostModel) -> Result<Self, CircuitError> {
         let layout = lay_out(graph, shape, &zeros(graph), &mut Blank)?.0;
-        let meta = constraints_of(shape);
+        let meta = shape.constraint_system();
         let cost = Cost::of(shape, &meta, cells(shape, &layout, layout.weight_rows), elements(graph));
         let instances = layout.instances.len() + 1;
         Ok(Self {
@@ -290,7 +290,7 @@ impl Model {
             if needed >= 1 << k {
                 continue;
             }
-            let meta = constraints_of(&shape);
+            let meta = shape.constraint_system();
             let usable = usable_rows(k, &meta);
             if needed > usable {
                 continue;
@@ -367,13 +367,6 @@ fn fixed_in_use(layout: &Layout) -> Vec<FixedColumn> {
         column => layout.fixed[*column as usize].iter().any(|value| *value != 0),
     };
     FixedColumn::ALL.into_iter().filter(used).collect()
-}
-
-/// The constraint system of a shape.
-pub(crate) fn constraints_of(shape: &Shape) -> ConstraintSystem<Fr> {
-    let mut meta = ConstraintSystem::default();
-    VouchConfig::configure(&mut meta, shape.clone());
-    meta
 }
 
 /// Rows of a circuit of `2^k` rows that are not blinding; the constraint system says how many are.

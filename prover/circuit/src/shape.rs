@@ -1,9 +1,11 @@
 use std::fmt;
 
+use halo2_proofs::{halo2curves::bn256::Fr, plonk::ConstraintSystem};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     column::{AdviceColumn, FixedColumn},
+    config::VouchConfig,
     family::{GateSet, WEIGHT_BITS},
 };
 
@@ -152,6 +154,14 @@ impl Shape {
     #[must_use]
     pub fn lane_columns(&self) -> usize {
         self.weight_lanes.div_ceil(self.height)
+    }
+
+    /// The columns, gates and arguments of its circuits.
+    #[must_use]
+    pub fn constraint_system(&self) -> ConstraintSystem<Fr> {
+        let mut meta = ConstraintSystem::default();
+        VouchConfig::configure(&mut meta, self.clone());
+        meta
     }
 
     /// Logical rows of a circuit with so many usable rows: the last of them ends the logUp sum.

@@ -76,6 +76,7 @@ failure_from!(
     vouch_circuit::CircuitError,
     vouch_proof::ProofError,
     vouch_solidity::Error,
+    vouch_verifiers::Error,
     vouch_relayer::RelayerError,
     vouch_relayer::ProveError
 );

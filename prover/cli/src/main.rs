@@ -5,12 +5,14 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to its terminal")]
 
 mod accuracy_page;
+mod bill;
 mod command;
 mod failure;
 mod model_dir;
 mod picture;
 mod progress;
 mod report;
+mod verifier;
 
 use std::process::ExitCode;
 

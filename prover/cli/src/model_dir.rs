@@ -12,7 +12,6 @@ use vouch_proof::{CircuitDigest, KeySpec, ProvingKey, Srs, VerifyingKey, artefac
 use crate::failure::Failure;
 
 const PLAN_FORMAT: &str = "vouch-plan";
-const VERIFIER_FORMAT: &str = "vouch-verifier";
 const VERSION: u64 = 1;
 
 /// A folder that holds a compiled model and, after the setup, its keys and verifier.
@@ -27,25 +26,6 @@ pub(crate) struct Model {
     pub(crate) graph: IntGraph,
     pub(crate) plan: Arc<CircuitPlan>,
     pub(crate) digest: CircuitDigest,
-}
-
-/// A generated verifier, compiled.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct VerifierFile {
-    pub(crate) format: String,
-    pub(crate) version: u64,
-    /// Marks a verifier that rests on a setup whose tau is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) marking: Option<String>,
-    pub(crate) contract: String,
-    pub(crate) model_digest: CircuitDigest,
-    pub(crate) vk_digest: String,
-    pub(crate) srs_digest: String,
-    pub(crate) instances: usize,
-    pub(crate) runtime_bytes: usize,
-    /// Creation bytecode, `0x` and hexadecimal.
-    pub(crate) creation: String,
-    pub(crate) abi: serde_json::Value,
 }
 
 /// Inputs of an ONNX file some of which are constants of the compiled model.
@@ -108,6 +88,14 @@ impl ModelDir {
 
     pub(crate) fn verifier(&self) -> PathBuf {
         self.root.join("verifier.json")
+    }
+
+    pub(crate) fn verifier_input(&self) -> PathBuf {
+        self.root.join("verifier.input.json")
+    }
+
+    pub(crate) fn bill(&self) -> PathBuf {
+        self.root.join("bill.json")
     }
 
     /// Writes a compiled model, the plan last: a folder with a plan is complete.
@@ -193,26 +181,8 @@ impl ModelDir {
         Ok(VerifyingKey::load::<ModelCircuit>(&self.verifying_key(), model.digest, model.plan.shape.clone())?)
     }
 
-    /// Reads the compiled verifier of `model` and `key`.
-    pub(crate) fn load_verifier(&self, model: &Model, key: &VerifyingKey) -> Result<VerifierFile, Failure> {
-        let path = self.verifier();
-        self.require_setup(&path)?;
-        let file: VerifierFile =
-            serde_json::from_slice(&read(&path)?).map_err(|error| Failure::malformed(&path, &error))?;
-        if file.format != VERIFIER_FORMAT || file.version != VERSION {
-            return Err(Failure::malformed(&path, &format!("it is {} version {}", file.format, file.version)));
-        }
-        if file.model_digest != model.digest {
-            return Err(Failure::malformed(&path, &"it was made for another model"));
-        }
-        // A setup that was interrupted between its files leaves such a pair.
-        if (&file.vk_digest, &file.srs_digest) != (&key.digest().to_string(), &key.srs().to_string()) {
-            return Err(Failure::malformed(&path, &"it was made for another verifying key; run `vouch setup` again"));
-        }
-        Ok(file)
-    }
-
-    fn require_setup(&self, path: &Path) -> Result<(), Failure> {
+    /// Refuses a folder without a file that the setup makes.
+    pub(crate) fn require_setup(&self, path: &Path) -> Result<(), Failure> {
         if path.exists() {
             return Ok(());
         }
@@ -230,29 +200,6 @@ impl Model {
     /// What a key of this model knows of it.
     pub(crate) fn spec(&self) -> KeySpec {
         KeySpec { circuit: self.digest, instances: self.plan.instances }
-    }
-}
-
-impl VerifierFile {
-    pub(crate) fn new(contract: &str, key: &VerifyingKey, compiled: &vouch_solidity::Compiled) -> Self {
-        Self {
-            format: VERIFIER_FORMAT.to_owned(),
-            version: VERSION,
-            marking: key.is_insecure().then(|| vouch_proof::srs::INSECURE.to_owned()),
-            contract: contract.to_owned(),
-            model_digest: key.circuit(),
-            vk_digest: key.digest().to_string(),
-            srs_digest: key.srs().to_string(),
-            instances: key.instances(),
-            runtime_bytes: compiled.runtime.len(),
-            creation: format!("0x{}", hex::encode(&compiled.creation)),
-            abi: compiled.abi.clone(),
-        }
-    }
-
-    /// Creation bytecode, as bytes; `dir` is the folder that the file is in.
-    pub(crate) fn creation_code(&self, dir: &ModelDir) -> Result<Vec<u8>, Failure> {
-        hex::decode(self.creation.trim_start_matches("0x")).map_err(|error| Failure::malformed(&dir.verifier(), &error))
     }
 }
 

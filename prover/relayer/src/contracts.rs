@@ -62,6 +62,12 @@ sol! {
             ModelCommitment calldata commitment,
             VerifierBinding calldata binding
         ) external returns (uint256 modelId);
+        function getVersion(uint256 modelId, uint64 version) external view returns (
+            ModelCommitment memory commitment,
+            VerifierBinding memory binding,
+            uint8 status,
+            uint64 activeFrom
+        );
         function route(uint256 modelId, uint64 version) external view returns (ModelRoute memory);
         function PROOF_SYSTEM_ID() external view returns (bytes4);
     }
@@ -97,6 +103,7 @@ sol! {
         error MinimumOutputMissed(uint256 amountOut, uint256 minimum);
         error LossBudgetExceeded(uint256 lossWad, uint256 leftWad);
         error OracleNotReady();
+        error KeyOfAnotherShape();
         error CalldataLayout();
         error CalldataLength(uint256 got, uint256 want);
         error InstanceCount(uint256 got, uint256 want);

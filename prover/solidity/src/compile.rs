@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use alloy_primitives::Bytes;
 use foundry_compilers::artifacts::{
-    BytecodeHash, Contract, EvmVersion, Settings, SettingsMetadata, Severity, SolcInput, SolcLanguage, Source, Sources,
+    BytecodeHash, Contract, EvmVersion, Settings, SettingsMetadata, Severity, SolcInput, SolcLanguage, Source,
 };
 use foundry_compilers::solc::Solc;
 
@@ -57,28 +57,70 @@ pub struct Compiled {
 /// No compiler at the path, a compiler that cannot be run, a source that does not compile or holds
 /// another number of contracts than one, runtime code over [`MAX_RUNTIME_BYTES`].
 pub fn compile(source: &str, solc: &SolcPath) -> Result<Compiled> {
+    let mut compiled = compile_all(&[source.to_owned()], solc)?;
+    compiled.pop().ok_or(Error::ContractCount { found: 0 })
+}
+
+/// Compiles several sources in one run of the compiler, whose start takes longer than a contract; the code is what
+/// [`compile`] makes of each.
+///
+/// # Errors
+/// As [`compile`], for the first source that has one.
+pub fn compile_all(sources: &[String], solc: &SolcPath) -> Result<Vec<Compiled>> {
+    let file = |i: usize| PathBuf::from(format!("Verifier{i}.sol"));
+    let input = SolcInput {
+        language: SolcLanguage::Solidity,
+        sources: sources.iter().enumerate().map(|(i, source)| (file(i), Source::new(source))).collect(),
+        settings: settings(),
+    };
+    run(&input, solc)
+}
+
+/// Runs the compiler; one contract for each source, in the order of the sources' names by number.
+fn run(input: &SolcInput, solc: &SolcPath) -> Result<Vec<Compiled>> {
     if !solc.0.exists() {
         return Err(Error::SolcMissing { path: solc.0.clone() });
     }
     let failed = |reason: String| Error::Solc { path: solc.0.clone(), reason };
     let compiler = Solc::new(&solc.0).map_err(|e| failed(e.to_string()))?;
-    let input = SolcInput {
-        language: SolcLanguage::Solidity,
-        sources: Sources::from([(PathBuf::from("Verifier.sol"), Source::new(source))]),
-        settings: settings(),
-    };
-    let output = compiler.compile(&input).map_err(|e| failed(e.to_string()))?;
+    let mut output = compiler.compile(input).map_err(|e| failed(e.to_string()))?;
     let messages: Vec<String> =
         output.errors.iter().filter(|e| e.severity == Severity::Error).map(|e| e.message.clone()).collect();
     if !messages.is_empty() {
         return Err(Error::Compile { messages });
     }
-    let deployable: Vec<Contract> = output
-        .contracts
-        .into_values()
-        .flat_map(|file| file.into_values())
-        .filter(|contract| code(contract).is_some_and(|(creation, _)| !creation.is_empty()))
-        .collect();
+    let version = compiler.version.to_string();
+    let mut files: Vec<&PathBuf> = input.sources.keys().collect();
+    files.sort_by_key(|file| (file.as_os_str().len(), *file));
+    let contracts = files.into_iter().map(|file| output.contracts.remove(file).unwrap_or_default());
+    contracts.map(|file| compiled(file.into_values(), &version)).collect()
+}
+
+/// The input of the compiler for one source, as block explorers take it: standard JSON, the source as `Verifier.sol`.
+pub fn standard_json(source: &str) -> String {
+    let input = SolcInput {
+        language: SolcLanguage::Solidity,
+        sources: [(PathBuf::from("Verifier.sol"), Source::new(source))].into_iter().collect(),
+        settings: settings(),
+    };
+    // A structure of strings and numbers has a JSON form.
+    serde_json::to_string_pretty(&input).map(|text| text + "\n").unwrap_or_default()
+}
+
+/// Compiles what [`standard_json`] gave.
+///
+/// # Errors
+/// As [`compile`], and where the input is not standard JSON.
+pub fn compile_standard_json(input: &str, solc: &SolcPath) -> Result<Compiled> {
+    let failed = |reason: String| Error::Solc { path: solc.0.clone(), reason };
+    let input: SolcInput = serde_json::from_str(input).map_err(|e| failed(format!("its input is malformed: {e}")))?;
+    let mut all = run(&input, solc)?;
+    all.pop().ok_or(Error::ContractCount { found: 0 })
+}
+
+fn compiled(contracts: impl Iterator<Item = Contract>, version: &str) -> Result<Compiled> {
+    let deployable: Vec<Contract> =
+        contracts.filter(|contract| code(contract).is_some_and(|(creation, _)| !creation.is_empty())).collect();
     let [contract] = deployable.as_slice() else {
         return Err(Error::ContractCount { found: deployable.len() });
     };
@@ -86,8 +128,8 @@ pub fn compile(source: &str, solc: &SolcPath) -> Result<Compiled> {
     if runtime.len() > MAX_RUNTIME_BYTES {
         return Err(Error::CodeTooLarge { bytes: runtime.len() });
     }
-    let abi = serde_json::to_value(&contract.abi).map_err(|e| failed(e.to_string()))?;
-    Ok(Compiled { creation: creation.to_vec(), runtime: runtime.to_vec(), abi, compiler: compiler.version.to_string() })
+    let abi = serde_json::to_value(&contract.abi).unwrap_or_default();
+    Ok(Compiled { creation: creation.to_vec(), runtime: runtime.to_vec(), abi, compiler: version.to_owned() })
 }
 
 fn code(contract: &Contract) -> Option<(Bytes, Bytes)> {

@@ -45,7 +45,7 @@ mod model;
 mod word;
 
 pub use calldata::encode_calldata;
-pub use compile::{Compiled, MAX_RUNTIME_BYTES, SolcPath, compile};
+pub use compile::{Compiled, MAX_RUNTIME_BYTES, SolcPath, compile, compile_all, compile_standard_json, standard_json};
 pub use error::{Error, Result};
 pub use evm::{DeployedVerifier, Evm, EvmOutcome, Rules, SharedDeployment};
 pub use generate::{Generator, VerifierParams, shared_solidity};

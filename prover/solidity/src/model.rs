@@ -19,11 +19,14 @@ pub struct KeyContract {
     pub runtime: Vec<u8>,
 }
 
-impl Key {
-    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+impl From<Vec<u8>> for Key {
+    /// A key that was kept as bytes.
+    fn from(bytes: Vec<u8>) -> Self {
         Key(bytes)
     }
+}
 
+impl Key {
     /// The key's bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.0

@@ -80,7 +80,15 @@ pub async fn run(options: &Options<'_>) -> Result<Summary> {
     let ticks: Vec<i32> = serde_json::from_value(prices["ticks"].clone())?;
     let mut world = World::with_market(&folder, ticks).await?;
     let graph = read_json(&model.dir.join("graph.json"))?["graph"].take();
-    world.deploy(&registration(&model, &graph)?)?;
+    let deployed = world.deploy_verifier(&model.dir, None)?;
+    say(&format!(
+        "   verifier of the shape {}: {} gas, once for all its models; this model's key: {} gas",
+        model.verifier["shape"].as_str().unwrap_or_default(),
+        deployed["shape_verifier_gas"],
+        deployed["gas"]
+    ));
+    let address = deployed["verifier"].as_str().ok_or_else(|| eyre!("`vouch deploy` reports no address"))?;
+    world.deploy(&registration(&model, &graph, address)?)?;
     say("   contracts deployed, model registered with its verifier's code hash");
     for epoch in 0..WINDOW {
         world.begin_epoch(epoch).await?;
@@ -167,11 +175,12 @@ fn prepare(name: &str, onnx: &Path, folder: &Path) -> Result<Model> {
     })
 }
 
-fn registration<'a>(model: &'a Model, graph: &Value) -> Result<Registration<'a>> {
+fn registration<'a>(model: &'a Model, graph: &Value, address: &'a str) -> Result<Registration<'a>> {
     let output = &graph["outputs"][0]["packing"];
     let number = |value: &Value| value.as_u64().ok_or_else(|| eyre!("graph.json lacks a packing"));
     Ok(Registration {
         verifier: &model.verifier,
+        address,
         input_words: WINDOW.div_ceil(number(&graph["inputs"][0]["packing"]["per_word"])?),
         output_bits: number(&output["bits"])?,
         output_per_word: number(&output["per_word"])?,

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     contracts::{IFeatureRing, IPoolOperator, ITestToken, IVault},
-    tools::{forge_script, foundry_program, read_json, write_json},
+    tools::{forge_script, foundry_program, read_json, vouch_with, write_json},
 };
 
 /// Length of an epoch on the local chain: a trading day.
@@ -48,6 +48,8 @@ pub struct World {
 pub struct Registration<'a> {
     /// `verifier.json` of the model.
     pub verifier: &'a Value,
+    /// Where the model's verifier is.
+    pub address: &'a str,
     /// Instance words of the input.
     pub input_words: u64,
     /// Bits of an output value.
@@ -104,7 +106,19 @@ impl World {
         })
     }
 
-    /// Deploys registry, verifier, ring and vault, and registers the model.
+    /// Deploys a model's verifier with `vouch deploy`, and registers the model where a registry is given; the report.
+    ///
+    /// # Errors
+    /// Where the deployment or the registration fails.
+    pub fn deploy_verifier(&self, model: &Path, registry: Option<Address>) -> Result<Value> {
+        let (dir, url) = (model.display().to_string(), self.url());
+        let registry = registry.map(|address| address.to_string());
+        let mut arguments = vec!["deploy", &dir, "--rpc-url", &url];
+        arguments.extend(registry.iter().flat_map(|address| ["--registry", address.as_str()]));
+        vouch_with(&arguments, &[("VOUCH_DEPLOYER_KEY", &self.key())])
+    }
+
+    /// Deploys registry, ring and vault, and registers the model.
     ///
     /// # Errors
     /// Where the deployment fails.
@@ -121,7 +135,7 @@ impl World {
                 "pool": self.pool,
                 "base": self.base,
                 "model": {
-                    "verifierBytecode": model.verifier["creation"],
+                    "verifier": model.address,
                     "modelHash": digest, "vkHash": model.verifier["vk_digest"],
                     "circuitHash": digest, "uri": "models/rebalancer",
                     "inputWords": model.input_words, "inputsArePublic": true,

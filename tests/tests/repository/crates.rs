@@ -8,8 +8,16 @@ use vouch_tests::root;
 use crate::files::none;
 
 /// The stages in order; a crate uses earlier ones only.
-const STAGES: [&str; 7] =
-    ["vouch-graph", "vouch-circuit", "vouch-proof", "vouch-solidity", "vouch-relayer", "vouch-cli", "vouch-tests"];
+const STAGES: [&str; 8] = [
+    "vouch-graph",
+    "vouch-circuit",
+    "vouch-proof",
+    "vouch-solidity",
+    "vouch-verifiers",
+    "vouch-relayer",
+    "vouch-cli",
+    "vouch-tests",
+];
 /// Crates that end in a person reading a message.
 const APPLICATIONS: [&str; 2] = ["vouch-cli", "vouch-tests"];
 /// Errors without a type of their own are for those alone.

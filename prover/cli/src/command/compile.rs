@@ -3,7 +3,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 use vouch_circuit::{Alternative, CircuitPlan, CostModel, Objective, PlanOptions, TOLERANCE, WeightPlacement};
 use vouch_graph::{
     GraphError,
@@ -20,6 +20,7 @@ use vouch_proof::LogRows;
 
 use crate::{
     accuracy_page,
+    bill::{self, Bill, Material},
     failure::Failure,
     model_dir::{Inputs, ModelDir, read, write, write_json},
     report::{Report, bytes, count, figure, figure_above},
@@ -273,9 +274,62 @@ impl Source {
         Ok(Compiled { float, graph, ideal, plan, considered, samples, inputs })
     }
 
+    /// The options that the integer model depends on, as they are given to `vouch compile`.
+    fn options(&self, target: &Target) -> Vec<String> {
+        let option = |name: &str, value: &dyn std::fmt::Display| [format!("--{name}"), value.to_string()];
+        let placement = |placement| match placement {
+            Placement::Public => "public",
+            Placement::Private => "private",
+        };
+        let mut options = Vec::new();
+        for (name, shape) in &self.input_shape {
+            let sizes: Vec<_> = shape.iter().map(ToString::to_string).collect();
+            options.extend(option("input-shape", &format!("{name}={}", sizes.join(","))));
+        }
+        if !self.fix.is_empty() {
+            options.extend(option("fix", &self.fix.join(",")));
+        }
+        options.extend(option("input-visibility", &placement(self.input_visibility)));
+        options.extend(option("output-visibility", &placement(self.output_visibility)));
+        options.extend(option("headroom", &self.headroom));
+        match self.input_bits {
+            InputBits::Number(bits) => options.extend(option("input-bits", &bits)),
+            InputBits::Auto => {
+                options.extend(option("input-bits", &AUTO));
+                options.extend(target.max_error.iter().flat_map(|limit| option("max-error", limit)));
+                options.extend(target.min_agreement.iter().flat_map(|limit| option("min-agreement", limit)));
+            }
+        }
+        options
+    }
+
     /// The model's file name without its extension.
     fn stem(&self) -> String {
         self.model.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
+/// A model quantised again by the options that its bill of materials has.
+#[derive(Debug, Parser)]
+pub(crate) struct Recompile {
+    #[command(flatten)]
+    source: Source,
+    #[arg(long)]
+    max_error: Option<f64>,
+    #[arg(long)]
+    min_agreement: Option<f64>,
+}
+
+impl Recompile {
+    /// The integer model of a file, its calibration data and the options of [`Source::options`].
+    pub(crate) fn graph(model: &Path, calibration: &Path, options: &[String]) -> Result<IntGraph, Failure> {
+        let files = ["recompile".into(), model.as_os_str().to_owned(), "--calibrate".into(), calibration.into()];
+        let again = Self::try_parse_from(files.into_iter().chain(options.iter().map(Into::into))).map_err(|error| {
+            let message = format!("the bill's options are none of `vouch compile`: {error}");
+            Failure::new("bill_malformed", message, "compile the model again")
+        })?;
+        let target = Target { max_error: again.max_error, min_agreement: again.min_agreement };
+        Ok(again.source.compile(&target)?.graph)
     }
 }
 
@@ -294,6 +348,13 @@ impl Compile {
         let model = dir.save(&compiled.graph, &compiled.plan)?;
         dir.save_inputs(&compiled.inputs)?;
         write_json(&dir.accuracy(), &accuracy)?;
+        Bill::new(bill::Model {
+            onnx: Material::of(&self.source.model)?,
+            calibration: Material::of(&self.source.calibrate)?,
+            options: self.source.options(&target),
+            circuit: model.digest,
+        })
+        .save(&dir)?;
         if let Some(page) = &self.html {
             write(page, accuracy_page::page(&compiled.graph.name, &accuracy).as_bytes())?;
         }

@@ -1,9 +1,9 @@
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use alloy::{
     contract,
     network::TransactionBuilder,
-    primitives::{Address, B256, U256, keccak256},
+    primitives::{Address, B256, Bytes, U256, address, keccak256},
     providers::{Provider, ProviderBuilder},
     rpc::types::TransactionRequest,
     signers::local::PrivateKeySigner,
@@ -22,14 +22,20 @@ use vouch_relayer::{
     },
     is_development_chain,
 };
-use vouch_solidity::{Compiled, compile};
+use vouch_solidity::{Evm, Rules};
 
-use super::{doctor::solc_path, relay::runtime, setup::verifier_source};
+use super::relay::runtime;
 use crate::{
+    bill::{Bill, Contract, Deployment, Registration},
     failure::Failure,
     model_dir::{Model, ModelDir},
     report::{Report, count},
+    verifier::VerifierFile,
 };
+
+/// The contract, the same on most chains, that deploys code to an address which follows from the code: the
+/// deterministic deployment proxy (<https://github.com/Arachnid/deterministic-deployment-proxy>).
+const DEPLOYMENT_PROXY: Address = address!("4e59b44847b379578588920cA78FbF26c0B4956C");
 
 /// Deploy a model's verifier and register the model.
 #[derive(Debug, Args)]
@@ -88,16 +94,20 @@ impl Deploy {
             )
         })?;
         let provenance = dir.load_powers(&key)?.provenance().clone();
-        runtime()?.block_on(self.deploy(&model, &key, &verifier, &provenance, signer))
+        let mut bill = Bill::load(&dir)?;
+        let (report, deployment) = runtime()?.block_on(self.deploy(&model, &key, &verifier, &provenance, signer))?;
+        bill.note_deployment(deployment);
+        bill.save(&dir)?;
+        Ok(report)
     }
 
-    /// Generates and compiles the verifier anew: what is deployed is what the verifying key gives, whatever the
-    /// folder's `verifier.json` says.
-    fn checked_verifier(&self, dir: &ModelDir, model: &Model, key: &VerifyingKey) -> Result<Compiled, Failure> {
-        let file = dir.load_verifier(model, key)?;
-        let compiled = compile(&verifier_source(key)?, &solc_path(self.solc.as_deref())?)?;
-        if file.creation_code(dir)? == compiled.creation {
-            return Ok(compiled);
+    /// Generates the verifier anew: what is deployed is what the verifying key gives, whatever the folder's
+    /// `verifier.json` says.
+    fn checked_verifier(&self, dir: &ModelDir, model: &Model, key: &VerifyingKey) -> Result<VerifierFile, Failure> {
+        let file = VerifierFile::load(dir, model.digest, key)?;
+        let made = VerifierFile::generate(key, &model.plan.shape, file.form, self.solc.as_deref())?;
+        if made.is_same_code(&file) {
+            return Ok(made);
         }
         Err(Failure::malformed(&dir.verifier(), &"its bytecode is not what the verifying key and this compiler give"))
     }
@@ -106,10 +116,10 @@ impl Deploy {
         &self,
         model: &Model,
         key: &VerifyingKey,
-        verifier: &Compiled,
+        verifier: &VerifierFile,
         provenance: &Provenance,
         signer: PrivateKeySigner,
-    ) -> Result<Report, Failure> {
+    ) -> Result<(Report, Deployment), Failure> {
         let sender = signer.address();
         let provider = ProviderBuilder::new().wallet(signer).connect_http(self.rpc_url.url().clone());
         let chain = provider.get_chain_id().await.map_err(|error| self.rpc(&error))?;
@@ -125,31 +135,25 @@ impl Deploy {
             let message = format!("{sender} owns nothing on chain {chain}");
             return Err(Failure::new("no_funds", message, "send it enough to pay for the deployment"));
         }
-        let request = TransactionRequest::default().with_deploy_code(verifier.creation.clone());
-        let pending = provider.send_transaction(request).await.map_err(|error| self.rpc(&error))?;
-        let receipt = pending.get_receipt().await.map_err(|error| self.rpc(&error))?;
-        let Some(address) = receipt.contract_address.filter(|_| receipt.status()) else {
-            return Err(Failure::new(
-                "deployment_reverted",
-                "the deployment reverted",
-                "look at the transaction on chain",
-            ));
-        };
-        let code = provider.get_code_at(address).await.map_err(|error| self.rpc(&error))?;
-        if code != verifier.runtime {
-            let message = format!("the code at {address} is not the verifier's runtime code");
-            return Err(Failure::new(
-                "other_code",
-                message,
-                "do not use that contract; ask another node with --rpc-url",
-            ));
-        }
-        let code_hash = keccak256(&code);
-
+        let runtime = Evm::new(Rules::Cancun).deploy(&verifier.creation)?.runtime().to_vec();
+        let shape = self.place(&provider, &verifier.creation, &runtime).await?;
         let mut report = Report::new();
-        report.line(format!("verifier of {} deployed to {address} on chain {chain}", model.graph.name));
-        report.row("code hash", code_hash).row("gas", count(receipt.gas_used));
-        report.row("powers of tau", provenance);
+        let mut shape_verifier = None;
+        let placed = match verifier.key() {
+            Some(data) => {
+                shape_verifier = Some(Contract { address: shape.address, code_hash: keccak256(&runtime) });
+                report.row(&format!("verifier of the shape {}", verifier.shape), &shape);
+                report.set("shape_verifier", shape.address).set("shape_verifier_gas", shape.gas);
+                let contract = data.contract(shape.address);
+                self.place(&provider, &contract.creation, &contract.runtime).await?
+            }
+            None => shape,
+        };
+        let address = placed.address;
+        let code_hash = keccak256(provider.get_code_at(address).await.map_err(|error| self.rpc(&error))?);
+        report.row(&format!("verifier of {}", model.graph.name), &placed);
+        report.line(format!("  on chain {chain}"));
+        report.row("code hash", code_hash).row("powers of tau", provenance);
         if provenance.is_insecure() {
             report.line(format!("  {INSECURE}: its proofs convince nobody"));
         }
@@ -158,12 +162,53 @@ impl Deploy {
             .set("verifier", address)
             .set("code_hash", code_hash)
             .set("chain_id", chain)
-            .set("gas", receipt.gas_used);
+            .set("gas", placed.gas);
+        let mut deployment = Deployment {
+            chain_id: chain,
+            shape_verifier,
+            verifier: Contract { address, code_hash },
+            registration: None,
+        };
         if let Some(registry) = self.registry {
             let id = self.register(&provider, registry, address, model, key).await?;
             report.row("model id", id).set("model_id", id);
+            deployment.registration = Some(Registration { registry, model_id: id.to_string(), version: 1 });
         }
-        Ok(report)
+        Ok((report, deployment))
+    }
+
+    /// Sees that there is code on the chain: where it was put before, or deployed now.
+    async fn place(&self, provider: &impl Provider, creation: &[u8], runtime: &[u8]) -> Result<Placed, Failure> {
+        let code_at = async |address| provider.get_code_at(address).await.map_err(|error| self.rpc(&error));
+        let salt = B256::ZERO;
+        let known = DEPLOYMENT_PROXY.create2_from_code(salt, creation);
+        let request = if *code_at(known).await? == *runtime {
+            return Ok(Placed { address: known, gas: 0 });
+        } else if code_at(DEPLOYMENT_PROXY).await?.is_empty() {
+            TransactionRequest::default().with_deploy_code(creation.to_vec())
+        } else {
+            let input = Bytes::from([salt.as_slice(), creation].concat());
+            TransactionRequest::default().with_to(DEPLOYMENT_PROXY).with_input(input)
+        };
+        let by_proxy = request.to.is_some_and(|to| to.is_call());
+        let pending = provider.send_transaction(request).await.map_err(|error| self.rpc(&error))?;
+        let receipt = pending.get_receipt().await.map_err(|error| self.rpc(&error))?;
+        let address = if by_proxy { Some(known) } else { receipt.contract_address };
+        let Some(address) = address.filter(|_| receipt.status()) else {
+            return Err(Failure::new(
+                "deployment_reverted",
+                "the deployment reverted",
+                "look at the transaction on chain",
+            ));
+        };
+        if *code_at(address).await? != *runtime {
+            return Err(Failure::new(
+                "other_code",
+                format!("the code at {address} is not the verifier's runtime code"),
+                "do not use that contract; ask another node with --rpc-url",
+            ));
+        }
+        Ok(Placed { address, gas: receipt.gas_used })
     }
 
     /// Registers the model with its verifier; the model's id.
@@ -221,8 +266,24 @@ impl Deploy {
     }
 }
 
+/// A contract on the chain.
+struct Placed {
+    address: Address,
+    /// Gas that its deployment cost now; none where it was there.
+    gas: u64,
+}
+
+impl fmt::Display for Placed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.gas {
+            0 => write!(f, "{}, deployed before", self.address),
+            gas => write!(f, "{}, deployed for {} gas", self.address, count(gas)),
+        }
+    }
+}
+
 /// What the registry has to know to rebuild and read the statement.
-fn binding(model: &Model, verifier: Address) -> Result<VerifierBinding, Failure> {
+pub(crate) fn binding(model: &Model, verifier: Address) -> Result<VerifierBinding, Failure> {
     let graph = &model.graph;
     let unfit = |what: &str| Failure::new("not_registrable", what.to_owned(), "compile a model with one public output");
     let [output] = &graph.outputs[..] else { return Err(unfit("the model has more than one output")) };

@@ -1,6 +1,7 @@
 //! One file a subcommand.
 
 mod audit;
+mod audit_deployment;
 mod bench;
 mod check;
 mod compile;
@@ -15,10 +16,12 @@ mod shapes;
 mod srs;
 mod submit;
 mod verify;
+mod verify_source;
 
 use clap::Subcommand;
 
 pub(crate) use compile::guarantee;
+pub(crate) use doctor::solc_path;
 
 use crate::{failure::Failure, report::Report};
 
@@ -44,6 +47,10 @@ pub(crate) enum Command {
     Inspect(inspect::Inspect),
     /// Deploy a model's verifier and register the model.
     Deploy(deploy::Deploy),
+    /// Check a deployment from the ONNX file to the code on the chain.
+    AuditDeployment(audit_deployment::AuditDeployment),
+    /// Compile a model's Solidity source again and compare the code.
+    VerifySource(verify_source::VerifySource),
     /// Submit one proof to a gate and see it confirmed.
     Submit(submit::Submit),
     /// Watch a chain, prove and submit.
@@ -71,6 +78,8 @@ impl Command {
             Self::Srs(command) => command.execute(),
             Self::Inspect(command) => command.execute(),
             Self::Deploy(command) => command.execute(),
+            Self::AuditDeployment(command) => command.execute(),
+            Self::VerifySource(command) => command.execute(),
             Self::Submit(command) => command.execute(),
             Self::Relay(command) => command.execute(),
             Self::Jobs(command) => command.execute(),

@@ -4,19 +4,17 @@ use std::{
 };
 
 use clap::{ArgGroup, Args};
-use vouch_proof::{DevelopmentSeed, LogRows, ProvingKey, Srs, Trust, VerifyingKey};
-use vouch_solidity::{Generator, VerifierParams, compile};
+use vouch_proof::{DevelopmentSeed, LogRows, ProvingKey, Srs, Trust};
+use vouch_solidity::standard_json;
 
-use super::doctor::solc_path;
 use crate::{
+    bill::{self, Bill},
     failure::Failure,
-    model_dir::{ModelDir, VerifierFile, write, write_json},
+    model_dir::{ModelDir, write, write_json},
     progress,
     report::{Report, bytes, count},
+    verifier::{self, Form, VerifierFile},
 };
-
-/// Name of the generated contract.
-const CONTRACT: &str = "ModelVerifier";
 
 /// Make the keys and the Solidity verifier of a compiled model.
 #[derive(Debug, Args)]
@@ -30,7 +28,11 @@ pub(crate) struct Setup {
     /// Make powers of tau whose secret is known: for tests alone.
     #[arg(long)]
     insecure_dev_srs: bool,
-    /// Solidity compiler; the repository's wrapper by default.
+    /// Put the key into the verifier: a contract of the model's own, which needs the Solidity compiler. By default
+    /// models of one shape share a verifier, and the key is data.
+    #[arg(long)]
+    single: bool,
+    /// Solidity compiler, for verifiers that are not compiled already; the repository's wrapper by default.
     #[arg(long, env = "VOUCH_SOLC")]
     solc: Option<PathBuf>,
 }
@@ -39,8 +41,8 @@ impl Setup {
     pub(crate) fn execute(self) -> Result<Report, Failure> {
         let dir = ModelDir::new(&self.dir);
         let model = dir.load()?;
-        // Before the long work: without a compiler there is no verifier.
-        let solc = solc_path(self.solc.as_deref())?;
+        let form = if self.single { Form::Single } else { Form::Shared };
+        verifier::require_compiler(&model.plan.shape, form, self.solc.as_deref())?;
         let start = Instant::now();
         let k = LogRows::new(model.plan.k)?;
         let srs = match &self.srs {
@@ -53,15 +55,20 @@ impl Setup {
         let keygen_seconds = start.elapsed().as_secs_f64();
 
         let verifying = key.verifying();
-        let source = verifier_source(verifying)?;
-        let compiled = progress::timed("compiling the verifier", Duration::from_secs(8), || compile(&source, &solc))?;
-        let verifier = VerifierFile::new(CONTRACT, verifying, &compiled);
+        let verifier = progress::timed("making the verifier", Duration::from_secs(8), || {
+            VerifierFile::generate(verifying, &model.plan.shape, form, self.solc.as_deref())
+        })?;
+        let source = verifier::source(verifying, form)?;
 
         srs.save(&dir.powers())?;
         key.save(&dir.proving_key())?;
         verifying.save(&dir.verifying_key())?;
         write(&dir.verifier_source(), source.as_bytes())?;
+        write(&dir.verifier_input(), standard_json(&source).as_bytes())?;
         write_json(&dir.verifier(), &verifier)?;
+        let mut bill = Bill::load(&dir)?;
+        bill.note_setup(bill::Setup::of(&verifier, &source, verifying, srs.provenance()));
+        bill.save(&dir)?;
 
         let size = |path: &Path| std::fs::metadata(path).map(|m| m.len()).unwrap_or(0);
         let key_bytes = size(&dir.proving_key());
@@ -71,7 +78,7 @@ impl Setup {
             .row("powers of tau", format!("2^{} rows, {}", srs.k().0, srs.provenance()))
             .row("verifying key", verifying.digest())
             .row("proving key", bytes(key_bytes))
-            .row("verifier", format!("{} bytes of runtime code", count(verifier.runtime_bytes as u64)))
+            .row("verifier", described(&verifier))
             .row("time", format!("{keygen_seconds:.1} s for the keys, {:.1} s in all", start.elapsed().as_secs_f64()));
         report
             .set("k", srs.k().0)
@@ -80,22 +87,23 @@ impl Setup {
             .set("insecure", verifying.is_insecure())
             .set("provenance", srs.provenance())
             .set("proving_key_bytes", key_bytes)
+            .set("shape", &verifier.shape)
             .set("runtime_bytes", verifier.runtime_bytes)
+            .set("key_bytes", verifier.key().map(|key| key.bytes().len()))
             .set("keygen_seconds", keygen_seconds)
             .set("seconds", start.elapsed().as_secs_f64());
         Ok(report)
     }
 }
 
-/// The Solidity verifier of a key: the same source on every machine.
-pub(crate) fn verifier_source(key: &VerifyingKey) -> Result<String, Failure> {
-    let params = VerifierParams {
-        s_g2: key.verify_g2(),
-        vk_digest: *key.digest().as_bytes(),
-        srs_digest: *key.srs().as_bytes(),
-        instances: key.instances(),
-    };
-    Ok(Generator::new(key.halo2(), &params)?.solidity(CONTRACT)?)
+fn described(verifier: &VerifierFile) -> String {
+    let code = format!("{} bytes of runtime code", count(verifier.runtime_bytes as u64));
+    match verifier.key() {
+        Some(key) => {
+            format!("that of the shape {}, {code}; a key of {} bytes", verifier.shape, count(key.bytes().len() as u64))
+        }
+        None => format!("of its own, {code}"),
+    }
 }
 
 /// Reads powers of tau in any format and keeps `2^k`.

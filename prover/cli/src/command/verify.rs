@@ -2,12 +2,13 @@ use std::{path::PathBuf, time::Instant};
 
 use clap::{Args, ValueEnum};
 use vouch_proof::{ProofFile, verify};
-use vouch_solidity::{Evm, Rules, encode_calldata};
+use vouch_solidity::{Rules, encode_calldata};
 
 use crate::{
     failure::Failure,
     model_dir::ModelDir,
     report::{Report, count},
+    verifier::VerifierFile,
 };
 
 /// Verify a proof, natively or in an in-process EVM.
@@ -61,9 +62,9 @@ impl Verify {
             report.set("verified", true).set("seconds", seconds);
             return Ok(report);
         }
-        let file = dir.load_verifier(&model, &key)?;
-        let deployed = Evm::new(self.rules.into()).deploy(&file.creation_code(&dir)?)?;
-        let outcome = deployed.verify(&encode_calldata(&proof.instances, &proof.bytes))?;
+        let file = VerifierFile::load(&dir, model.digest, &key)?;
+        let call = file.call(self.rules.into(), &encode_calldata(&proof.instances, &proof.bytes))?;
+        let outcome = call.outcome;
         let seconds = start.elapsed().as_secs_f64();
         if !outcome.verified {
             let name = outcome.error_name.unwrap_or_else(|| "no named error".to_owned());
@@ -75,15 +76,19 @@ impl Verify {
             .row("gas, whole transaction", count(outcome.gas))
             .row("gas, execution", count(outcome.execution_gas))
             .row("calldata", format!("{} bytes", count(outcome.calldata_bytes as u64)))
-            .row("runtime code", format!("{} bytes", count(outcome.runtime_bytes as u64)));
+            .row("verifier", format!("{} bytes of runtime code", count(file.runtime_bytes as u64)));
+        if let Some(gas) = call.key_gas {
+            report.row("key", format!("{} gas to deploy beside a verifier of the shape", count(gas)));
+            report.set("key_gas", gas);
+        }
         report
             .set("verified", true)
             .set("seconds", seconds)
             .set("gas", outcome.gas)
             .set("execution_gas", outcome.execution_gas)
             .set("calldata_bytes", outcome.calldata_bytes)
-            .set("runtime_bytes", outcome.runtime_bytes)
-            .set("deploy_gas", deployed.deploy_gas());
+            .set("runtime_bytes", file.runtime_bytes)
+            .set("deploy_gas", call.deploy_gas);
         Ok(report)
     }
 }

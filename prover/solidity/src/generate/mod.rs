@@ -101,7 +101,7 @@ impl<'a> Generator<'a> {
     /// As [`Generator::solidity`].
     pub fn key(&self) -> Result<Key> {
         let values = KeyValues::new(&self.shape, self.vk, self.params)?;
-        Ok(Key::new(values.bytes(verifier_id(&self.shape)?)))
+        Ok(values.bytes(verifier_id(&self.shape)?).into())
     }
 }
 
