@@ -11,13 +11,13 @@ if (paths.length !== 6) {
 const [dir, ...files] = paths;
 const read = (path) => JSON.parse(readFileSync(path, 'utf8'));
 const [manifest, input, first, second, report] = files.map(read);
-const { graph } = read(`${dir}/graph.json`);
+const statement = read(`${dir}/statement.json`);
 const verifier = read(`${dir}/verifier.json`);
 
-const [port] = graph.outputs;
-const tensor = graph.tensors[port.tensor];
-const integers = report.outputs[tensor.name].integers;
-const [low, high] = manifest.output.bounds.map((bound) => Math.round(bound * 2 ** tensor.exponent));
+const [port] = statement.ports.filter(({ role }) => role === 'output');
+const integers = report.outputs[port.name].integers;
+// A consumer accepts what makes sense to it, which may be less than a proof can hold.
+const [low, high] = manifest.output.bounds.map((bound) => Math.round(bound * 2 ** port.exponent));
 
 const fixture = {
     format: 'vouch-contract-fixture',
@@ -25,10 +25,10 @@ const fixture = {
     verifierBytecode: verifier.creation,
     key: verifier.key,
     output: {
-        count: integers.length,
-        bits: port.packing.bits,
-        perWord: port.packing.per_word,
-        exponent: tensor.exponent,
+        count: port.count,
+        bits: port.bits,
+        perWord: port.per_word,
+        exponent: port.exponent,
         minimum: low,
         maximum: high,
     },

@@ -12,6 +12,7 @@ mod model_dir;
 mod picture;
 mod progress;
 mod report;
+mod statement;
 mod verifier;
 
 use std::process::ExitCode;

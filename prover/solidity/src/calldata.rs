@@ -20,6 +20,10 @@ sol! {
 /// Calldata of `verify(uint256[],bytes)` in the canonical ABI encoding, the only one that a
 /// generated verifier accepts.
 pub fn encode_calldata(instances: &[Fr], proof: &[u8]) -> Vec<u8> {
-    let instances = instances.iter().map(|v| U256::from_be_bytes(scalar_bytes(v))).collect();
-    verifyCall { instances, proof: Bytes::copy_from_slice(proof) }.abi_encode()
+    verifyCall { instances: instance_words(instances), proof: Bytes::copy_from_slice(proof) }.abi_encode()
+}
+
+/// Instances as the chain has them.
+pub fn instance_words(instances: &[Fr]) -> Vec<U256> {
+    instances.iter().map(|v| U256::from_be_bytes(scalar_bytes(v))).collect()
 }

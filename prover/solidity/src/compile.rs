@@ -1,10 +1,12 @@
 //! Solidity source to bytecode, through the project's pinned compiler.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use alloy_primitives::Bytes;
 use foundry_compilers::artifacts::{
-    BytecodeHash, Contract, EvmVersion, Settings, SettingsMetadata, Severity, SolcInput, SolcLanguage, Source,
+    BytecodeHash, CompilerOutput, Contract, EvmVersion, Settings, SettingsMetadata, Severity, SolcInput, SolcLanguage,
+    Source,
 };
 use foundry_compilers::solc::Solc;
 
@@ -78,22 +80,24 @@ pub fn compile_all(sources: &[String], solc: &SolcPath) -> Result<Vec<Compiled>>
 
 /// Runs the compiler; one contract for each source, in the order of the sources' names by number.
 fn run(input: &SolcInput, solc: &SolcPath) -> Result<Vec<Compiled>> {
+    let (mut output, version) = answer(input, solc)?;
+    let mut files: Vec<&PathBuf> = input.sources.keys().collect();
+    files.sort_by_key(|file| (file.as_os_str().len(), *file));
+    let contracts = files.into_iter().map(|file| output.contracts.remove(file).unwrap_or_default());
+    contracts.map(|file| compiled(file.into_values(), &version)).collect()
+}
+
+/// What the compiler answers where it finds no error, and its full version.
+fn answer(input: &SolcInput, solc: &SolcPath) -> Result<(CompilerOutput, String)> {
     if !solc.0.exists() {
         return Err(Error::SolcMissing { path: solc.0.clone() });
     }
     let failed = |reason: String| Error::Solc { path: solc.0.clone(), reason };
     let compiler = Solc::new(&solc.0).map_err(|e| failed(e.to_string()))?;
-    let mut output = compiler.compile(input).map_err(|e| failed(e.to_string()))?;
+    let output = compiler.compile(input).map_err(|e| failed(e.to_string()))?;
     let messages: Vec<String> =
         output.errors.iter().filter(|e| e.severity == Severity::Error).map(|e| e.message.clone()).collect();
-    if !messages.is_empty() {
-        return Err(Error::Compile { messages });
-    }
-    let version = compiler.version.to_string();
-    let mut files: Vec<&PathBuf> = input.sources.keys().collect();
-    files.sort_by_key(|file| (file.as_os_str().len(), *file));
-    let contracts = files.into_iter().map(|file| output.contracts.remove(file).unwrap_or_default());
-    contracts.map(|file| compiled(file.into_values(), &version)).collect()
+    if messages.is_empty() { Ok((output, compiler.version.to_string())) } else { Err(Error::Compile { messages }) }
 }
 
 /// The input of the compiler for one source, as block explorers take it: standard JSON, the source as `Verifier.sol`.
@@ -132,6 +136,18 @@ fn compiled(contracts: impl Iterator<Item = Contract>, version: &str) -> Result<
     Ok(Compiled { creation: creation.to_vec(), runtime: runtime.to_vec(), abi, compiler: version.to_owned() })
 }
 
+/// The contracts of one source by name, and the compiler's full version.
+pub(crate) fn contracts(
+    file: &str,
+    source: &str,
+    settings: Settings,
+    solc: &SolcPath,
+) -> Result<(BTreeMap<String, Contract>, String)> {
+    let sources = [(PathBuf::from(file), Source::new(source))].into_iter().collect();
+    let (output, version) = answer(&SolcInput { language: SolcLanguage::Solidity, sources, settings }, solc)?;
+    Ok((output.contracts.into_values().flatten().collect(), version))
+}
+
 fn code(contract: &Contract) -> Option<(Bytes, Bytes)> {
     let evm = contract.evm.as_ref()?;
     let creation = evm.bytecode.as_ref()?.object.as_bytes()?.clone();
@@ -139,7 +155,7 @@ fn code(contract: &Contract) -> Option<(Bytes, Bytes)> {
     Some((creation, runtime))
 }
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     let mut settings = Settings {
         evm_version: Some(EvmVersion::Cancun),
         metadata: Some(SettingsMetadata {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::codec::CodecError;
+
 /// Why a verifier could not be generated, compiled or run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -126,6 +128,23 @@ pub enum Error {
         /// Largest supported size.
         limit: usize,
     },
+    /// A public port cannot be part of a statement.
+    #[error("port `{port}` cannot be part of a statement: {reason}")]
+    Port {
+        /// The port's name.
+        port: String,
+        /// Why not, and what to do.
+        reason: String,
+    },
+    /// A description of a statement cannot be read.
+    #[error("the description of the statement cannot be used: {reason}; make it again with this build")]
+    Layout {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Instances have no reading, or values no instances.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
     /// The contract template could not be filled in.
     #[error("the contract template could not be rendered: {0}")]
     Template(#[from] askama::Error),

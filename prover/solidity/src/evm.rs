@@ -80,6 +80,17 @@ pub struct EvmOutcome {
     pub runtime_bytes: usize,
 }
 
+/// What a contract answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It returned these bytes.
+    Returned(Vec<u8>),
+    /// It reverted with these bytes.
+    Reverted(Vec<u8>),
+    /// The EVM stopped it, for this reason.
+    Halted(String),
+}
+
 impl Evm {
     /// A chain that follows `rules`.
     pub fn new(rules: Rules) -> Self {
@@ -192,6 +203,18 @@ impl DeployedVerifier {
     /// The contract has no such function.
     pub fn instance_count(&self) -> Result<U256> {
         self.read::<INSTANCE_COUNTCall>(&INSTANCE_COUNTCall {})
+    }
+
+    /// Calls any function, for its bytes; nothing is kept afterwards.
+    ///
+    /// # Errors
+    /// The transaction is refused before it runs.
+    pub fn ask(&self, calldata: &[u8]) -> Result<Answer> {
+        Ok(match self.call(calldata)? {
+            ExecutionResult::Success { output, .. } => Answer::Returned(output.data().to_vec()),
+            ExecutionResult::Revert { output, .. } => Answer::Reverted(output.to_vec()),
+            ExecutionResult::Halt { reason, .. } => Answer::Halted(format!("{reason:?}")),
+        })
     }
 
     fn read<C: SolCall>(&self, call: &C) -> Result<C::Return> {

@@ -19,6 +19,9 @@
 //! # }
 //! ```
 //!
+//! [`StatementLayout`] describes what a model's instances say, and is where the encoders and decoders here and in
+//! Solidity come from.
+//!
 //! # What a generated verifier checks
 //! - Calldata is the canonical ABI encoding, to the byte.
 //! - Every instance and every scalar of the proof is below the scalar modulus.
@@ -37,6 +40,7 @@
 //! by name ([`Error`]).
 
 mod calldata;
+mod codec;
 mod compile;
 mod error;
 mod evm;
@@ -44,9 +48,10 @@ mod generate;
 mod model;
 mod word;
 
-pub use calldata::encode_calldata;
+pub use calldata::{encode_calldata, instance_words};
+pub use codec::{CodecError, CompiledReader, Port, PortSpec, Role, StatementLayout, StatementValues, Subject};
 pub use compile::{Compiled, MAX_RUNTIME_BYTES, SolcPath, compile, compile_all, compile_standard_json, standard_json};
 pub use error::{Error, Result};
-pub use evm::{DeployedVerifier, Evm, EvmOutcome, Rules, SharedDeployment};
+pub use evm::{Answer, DeployedVerifier, Evm, EvmOutcome, Rules, SharedDeployment};
 pub use generate::{Generator, VerifierParams, shared_solidity};
 pub use model::{Key, KeyContract, shared_creation};

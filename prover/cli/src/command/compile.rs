@@ -24,6 +24,7 @@ use crate::{
     failure::Failure,
     model_dir::{Inputs, ModelDir, read, write, write_json},
     report::{Report, bytes, count, figure, figure_above},
+    statement,
 };
 
 /// Quantise an ONNX model and plan its circuit.
@@ -347,6 +348,7 @@ impl Compile {
         let dir = ModelDir::new(&out);
         let model = dir.save(&compiled.graph, &compiled.plan)?;
         dir.save_inputs(&compiled.inputs)?;
+        statement::save(&dir, &statement::layout(&model)?)?;
         write_json(&dir.accuracy(), &accuracy)?;
         Bill::new(bill::Model {
             onnx: Material::of(&self.source.model)?,

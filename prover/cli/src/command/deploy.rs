@@ -10,7 +10,6 @@ use alloy::{
 };
 use clap::Args;
 use vouch_circuit::WeightPlacement;
-use vouch_graph::int::Visibility;
 use vouch_proof::{
     VerifyingKey,
     srs::{INSECURE, Provenance},
@@ -22,7 +21,7 @@ use vouch_relayer::{
     },
     is_development_chain,
 };
-use vouch_solidity::{Evm, Rules};
+use vouch_solidity::{Evm, Role, Rules};
 
 use super::relay::runtime;
 use crate::{
@@ -30,6 +29,7 @@ use crate::{
     failure::Failure,
     model_dir::{Model, ModelDir},
     report::{Report, count},
+    statement,
     verifier::VerifierFile,
 };
 
@@ -284,29 +284,25 @@ impl fmt::Display for Placed {
 
 /// What the registry has to know to rebuild and read the statement.
 pub(crate) fn binding(model: &Model, verifier: Address) -> Result<VerifierBinding, Failure> {
-    let graph = &model.graph;
     let unfit = |what: &str| Failure::new("not_registrable", what.to_owned(), "compile a model with one public output");
-    let [output] = &graph.outputs[..] else { return Err(unfit("the model has more than one output")) };
-    if output.visibility != Visibility::Public {
-        return Err(unfit("the model's output is private"));
+    if model.graph.outputs.len() != 1 {
+        return Err(unfit("the model has more than one output"));
     }
-    let tensor = graph.tensor(output.tensor);
+    let layout = statement::layout(model)?;
+    let Some((_, output)) = layout.of(Role::Output).next() else { return Err(unfit("the model's output is private")) };
     let too_large = |_| unfit("the output does not fit the registry's schema");
-    let public = graph.inputs.iter().filter(|port| port.visibility == Visibility::Public);
-    let words: usize = public.map(|port| port.packing.words(graph.tensor(port.tensor).len())).sum();
+    let input_words: usize = layout.of(Role::Input).map(|(_, port)| port.words).sum();
     Ok(VerifierBinding {
         verifier,
-        inputWords: u32::try_from(words).map_err(too_large)?,
-        // With private weights outputs are no function of the public inputs.
-        inputsArePublic: model.plan.shape.weights == WeightPlacement::Public
-            && graph.inputs.iter().all(|port| port.visibility == Visibility::Public),
+        inputWords: u32::try_from(input_words).map_err(too_large)?,
+        inputsArePublic: layout.subject().inputs_are_public,
         output: OutputSchema {
-            count: u32::try_from(tensor.len()).map_err(too_large)?,
-            bits: u8::try_from(output.packing.bits).map_err(too_large)?,
-            perWord: u8::try_from(output.packing.per_word).map_err(too_large)?,
-            exponent: i8::try_from(tensor.exponent.0).map_err(too_large)?,
-            minimum: i64::try_from(tensor.range.lo).map_err(too_large)?,
-            maximum: i64::try_from(tensor.range.hi).map_err(too_large)?,
+            count: u32::try_from(output.count).map_err(too_large)?,
+            bits: u8::try_from(output.spec.bits).map_err(too_large)?,
+            perWord: u8::try_from(output.spec.per_word).map_err(too_large)?,
+            exponent: i8::try_from(output.spec.exponent).map_err(too_large)?,
+            minimum: output.spec.minimum,
+            maximum: output.spec.maximum,
         },
     })
 }

@@ -7,12 +7,15 @@ use clap::{ArgGroup, Args};
 use vouch_proof::{DevelopmentSeed, LogRows, ProvingKey, Srs, Trust};
 use vouch_solidity::standard_json;
 
+use super::solc_path;
+
 use crate::{
     bill::{self, Bill},
     failure::Failure,
     model_dir::{ModelDir, write, write_json},
     progress,
     report::{Report, bytes, count},
+    statement,
     verifier::{self, Form, VerifierFile},
 };
 
@@ -59,6 +62,11 @@ impl Setup {
             VerifierFile::generate(verifying, &model.plan.shape, form, self.solc.as_deref())
         })?;
         let source = verifier::source(verifying, form)?;
+        let reader = match solc_path(self.solc.as_deref()) {
+            Ok(solc) => statement::save_compiled(&dir, &statement::layout(&model)?, &solc).map(|()| true)?,
+            Err(_) if self.solc.is_none() => false,
+            Err(failure) => return Err(failure),
+        };
 
         srs.save(&dir.powers())?;
         key.save(&dir.proving_key())?;
@@ -79,6 +87,14 @@ impl Setup {
             .row("verifying key", verifying.digest())
             .row("proving key", bytes(key_bytes))
             .row("verifier", described(&verifier))
+            .row(
+                "statement",
+                if reader {
+                    "its reader is compiled"
+                } else {
+                    "its reader is not compiled: no Solidity compiler is known"
+                },
+            )
             .row("time", format!("{keygen_seconds:.1} s for the keys, {:.1} s in all", start.elapsed().as_secs_f64()));
         report
             .set("k", srs.k().0)

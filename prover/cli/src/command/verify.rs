@@ -8,6 +8,7 @@ use crate::{
     failure::Failure,
     model_dir::ModelDir,
     report::{Report, count},
+    statement,
     verifier::VerifierFile,
 };
 
@@ -53,6 +54,7 @@ impl Verify {
         let model = dir.load()?;
         let key = dir.load_verifying_key(&model)?;
         let proof = ProofFile::read(&self.proof)?.proof_for(&key, &self.proof)?;
+        let layout = statement::layout(&model)?;
         let mut report = Report::new();
         let start = Instant::now();
         if !self.evm {
@@ -60,6 +62,7 @@ impl Verify {
             let seconds = start.elapsed().as_secs_f64();
             report.line(format!("verified in {:.1} ms", seconds * 1e3));
             report.set("verified", true).set("seconds", seconds);
+            report.set("statement", statement::read(&layout, &proof.instances)?);
             return Ok(report);
         }
         let file = VerifierFile::load(&dir, model.digest, &key)?;
@@ -88,7 +91,8 @@ impl Verify {
             .set("execution_gas", outcome.execution_gas)
             .set("calldata_bytes", outcome.calldata_bytes)
             .set("runtime_bytes", file.runtime_bytes)
-            .set("deploy_gas", call.deploy_gas);
+            .set("deploy_gas", call.deploy_gas)
+            .set("statement", statement::read(&layout, &proof.instances)?);
         Ok(report)
     }
 }

@@ -10,6 +10,7 @@ mod input_bits;
 #[allow(dead_code, unreachable_pub)]
 mod onnx;
 mod refusal;
+mod statement;
 mod whole_path;
 
 use std::{
