@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use alloy_primitives::Bytes;
+use foundry_compilers::artifacts::sourcemap::SourceMap;
 use foundry_compilers::artifacts::{
     BytecodeHash, CompilerOutput, Contract, EvmVersion, Settings, SettingsMetadata, Severity, SolcInput, SolcLanguage,
     Source,
@@ -134,6 +135,14 @@ fn compiled(contracts: impl Iterator<Item = Contract>, version: &str) -> Result<
     }
     let abi = serde_json::to_value(&contract.abi).unwrap_or_default();
     Ok(Compiled { creation: creation.to_vec(), runtime: runtime.to_vec(), abi, compiler: version.to_owned() })
+}
+
+/// Runtime code of a source's contract and the map of its instructions.
+pub(crate) fn mapped(source: &str, solc: &SolcPath) -> Result<(Vec<u8>, SourceMap)> {
+    let (contracts, _) = contracts("Verifier.sol", source, settings(), solc)?;
+    let deployed = contracts.into_values().find_map(|contract| contract.evm?.deployed_bytecode?.bytecode);
+    let found = deployed.and_then(|code| Some((code.object.as_bytes()?.to_vec(), code.source_map()?.ok()?)));
+    found.ok_or_else(|| Error::Solc { path: solc.0.clone(), reason: "it gives no map of the source".to_owned() })
 }
 
 /// The contracts of one source by name, and the compiler's full version.

@@ -6,12 +6,13 @@ use revm::context::result::ExecutionResult;
 use revm::context::{Context, TxEnv};
 use revm::database::{CacheDB, EmptyDB};
 use revm::primitives::hardfork::SpecId;
-use revm::{ExecuteCommitEvm, ExecuteEvm, MainBuilder, MainContext};
+use revm::{ExecuteCommitEvm, ExecuteEvm, InspectEvm, MainBuilder, MainContext};
 
 use crate::calldata::{INSTANCE_COUNTCall, SRS_DIGESTCall, VK_DIGESTCall};
 use crate::error::{Error, Result};
 use crate::generate::Failure;
 use crate::model::Key;
+use crate::profile::{GasPart, Profiler, SourceParts};
 
 /// Gas limit of every transaction: the cap of EIP-7825.
 const GAS_LIMIT: u64 = 1 << 24;
@@ -164,6 +165,31 @@ impl DeployedVerifier {
             calldata_bytes: calldata.len(),
             runtime_bytes: self.runtime.len(),
         })
+    }
+
+    /// Gas of a transaction that verifies, by the parts of the verifier's source; the sum is [`EvmOutcome::gas`] where
+    /// no floor of calldata binds.
+    ///
+    /// # Errors
+    /// The transaction is refused before it runs.
+    pub fn profile(&self, calldata: &[u8], parts: &SourceParts) -> Result<Vec<GasPart>> {
+        let tx = transaction(TxKind::Call(self.address), Bytes::copy_from_slice(calldata))?;
+        let mut profiler = Profiler::new(parts);
+        let mut database = self.database.clone();
+        let mut evm = Context::mainnet()
+            .with_db(&mut database)
+            .modify_cfg_chained(|cfg| configure(cfg, self.rules))
+            .build_mainnet_with_inspector(&mut profiler);
+        evm.inspect_tx(tx).map_err(|e| Error::Transaction { reason: e.to_string() })?;
+        drop(evm);
+        let zeros = calldata.iter().filter(|byte| **byte == 0).count() as u64;
+        let part = |name: &str, gas| GasPart { name: name.to_owned(), calls: None, gas };
+        let mut parts = vec![
+            part("transaction", TRANSACTION_GAS),
+            part("calldata", ZERO_BYTE_GAS * zeros + BYTE_GAS * (calldata.len() as u64 - zeros)),
+        ];
+        parts.extend(profiler.finish());
+        Ok(parts)
     }
 
     /// Size of the runtime code, in bytes.

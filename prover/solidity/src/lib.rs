@@ -46,6 +46,7 @@ mod error;
 mod evm;
 mod generate;
 mod model;
+mod profile;
 mod word;
 
 pub use calldata::{encode_calldata, instance_words};
@@ -55,3 +56,4 @@ pub use error::{Error, Result};
 pub use evm::{Answer, DeployedVerifier, Evm, EvmOutcome, Rules, SharedDeployment};
 pub use generate::{Generator, VerifierParams, shared_solidity};
 pub use model::{Key, KeyContract, shared_creation};
+pub use profile::{GasPart, SourceParts};

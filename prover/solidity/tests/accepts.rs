@@ -5,7 +5,7 @@ mod circuits;
 
 use alloy_primitives::{B256, U256};
 use circuits::{Keyed, Recipe};
-use vouch_solidity::{Evm, EvmOutcome, Generator, Rules, encode_calldata};
+use vouch_solidity::{Evm, EvmOutcome, Generator, Rules, SourceParts, encode_calldata};
 
 fn accepts(recipe: &Recipe) -> EvmOutcome {
     let keyed = Keyed::new(recipe);
@@ -30,6 +30,22 @@ fn accepts(recipe: &Recipe) -> EvmOutcome {
         keyed.key().bytes().len(),
         shared.model.deploy_gas()
     );
+    // The parts add up to the whole.
+    let single = Evm::new(Rules::Cancun).deploy(&compiled.creation).unwrap();
+    for (verifier, source, gas) in
+        [(&single, keyed.source(), outcomes[0].gas), (&shared.model, keyed.shared_source(), through_key.gas)]
+    {
+        let parts = SourceParts::compile(&source, &circuits::solc()).unwrap();
+        let profile = verifier.profile(&calldata, &parts).unwrap();
+        assert_eq!(profile.iter().map(|part| part.gas).sum::<u64>(), gas, "{profile:?}");
+        let of = |name: &str| profile.iter().find(|part| part.name == name).unwrap_or_else(|| panic!("{name}")).gas;
+        assert_eq!(of("pairing"), 113_000);
+        assert_eq!(profile.iter().find(|part| part.name == "multiplications of points").unwrap().gas % 6_000, 0);
+        assert!(of("Constraints at x") > 1_000 && of("Transcript") > 1_000, "{profile:?}");
+        for part in &profile {
+            println!("{:8} {}", part.gas, part.name);
+        }
+    }
     // The same code runs under all rules; Osaka charges more for the modular exponentiation.
     assert_eq!(outcomes[0].execution_gas, outcomes[1].execution_gas);
     assert!(outcomes[1].execution_gas < outcomes[2].execution_gas);
