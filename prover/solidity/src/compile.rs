@@ -60,7 +60,7 @@ pub struct Compiled {
 /// No compiler at the path, a compiler that cannot be run, a source that does not compile or holds
 /// another number of contracts than one, runtime code over [`MAX_RUNTIME_BYTES`].
 pub fn compile(source: &str, solc: &SolcPath) -> Result<Compiled> {
-    let mut compiled = compile_all(&[source.to_owned()], solc)?;
+    let mut compiled = compile_all(&[source], solc)?;
     compiled.pop().ok_or(Error::ContractCount { found: 0 })
 }
 
@@ -69,11 +69,11 @@ pub fn compile(source: &str, solc: &SolcPath) -> Result<Compiled> {
 ///
 /// # Errors
 /// As [`compile`], for the first source that has one.
-pub fn compile_all(sources: &[String], solc: &SolcPath) -> Result<Vec<Compiled>> {
+pub fn compile_all(sources: &[&str], solc: &SolcPath) -> Result<Vec<Compiled>> {
     let file = |i: usize| PathBuf::from(format!("Verifier{i}.sol"));
     let input = SolcInput {
         language: SolcLanguage::Solidity,
-        sources: sources.iter().enumerate().map(|(i, source)| (file(i), Source::new(source))).collect(),
+        sources: sources.iter().enumerate().map(|(i, source)| (file(i), Source::new(*source))).collect(),
         settings: settings(),
     };
     run(&input, solc)

@@ -17,29 +17,18 @@ pub enum Error {
         /// Number of instance columns of the constraint system.
         got: usize,
     },
-    /// The constraint system uses halo2's own lookup argument.
-    #[error(
-        "the circuit uses {count} lookup arguments of halo2 (the first is `{first}`), which the \
-         verifier does not support; express them as gates over phases"
-    )]
-    Lookups {
-        /// Number of lookup arguments.
-        count: usize,
-        /// Name of the first one.
-        first: String,
-    },
-    /// A gate contains a virtual selector.
+    /// A gate or a lookup contains a virtual selector.
     #[error(
         "gate `{gate}` still contains virtual selector {selector}; pass a key made by `keygen_vk`, \
          which turns selectors into fixed columns"
     )]
     VirtualSelector {
-        /// Name of the gate.
+        /// Name of the gate, or of the lookup.
         gate: String,
         /// Index of the selector.
         selector: usize,
     },
-    /// A gate queries a cell that the constraint system did not register.
+    /// A gate or a lookup queries a cell that the constraint system did not register.
     #[error("gate `{gate}` reads {kind} column {column} at rotation {rotation}, which the key never queries")]
     UnregisteredQuery {
         /// Name of the gate, or of the argument.
@@ -70,16 +59,16 @@ pub enum Error {
         /// Number of rows of the domain.
         rows: u64,
     },
-    /// The degree that the key was made for is not the degree that its gates need.
+    /// The degree that the key was made for is not the degree that its gates and lookups need.
     #[error(
-        "the key was made for constraints of degree {key}, but its gates need {gates} and its \
+        "the key was made for constraints of degree {key}, but its gates and lookups need {gates} and its \
          constraint system says {system}; call `set_minimum_degree({gates})` in `configure` and \
          make the keys again"
     )]
     DegreeMismatch {
         /// Degree that follows from the key's domain.
         key: usize,
-        /// Highest degree over all gates and the permutation argument.
+        /// Highest degree over all gates, the permutation argument and the lookups.
         gates: usize,
         /// Degree that the constraint system reports.
         system: usize,

@@ -34,10 +34,10 @@
 //! - The opening equation holds.
 //!
 //! # What is supported
-//! Any circuit with one instance column, advice in phases with challenges, fixed columns, any gates
-//! and the permutation argument. halo2's own lookups, several instance columns, advice that nothing
-//! opens, rotations that coincide, and keys made for another degree than the gates need are refused
-//! by name ([`Error`]).
+//! Any circuit with one instance column, advice in phases with challenges, fixed columns, any gates,
+//! the permutation argument and halo2's own lookups. Several instance columns, advice that nothing
+//! opens, rotations that coincide, and keys made for another degree than gates and lookups need are
+//! refused by name ([`Error`]).
 
 mod calldata;
 mod codec;

@@ -4,6 +4,7 @@
 mod circuits;
 
 use alloy_primitives::{B256, U256};
+use circuits::recipe::Lookup;
 use circuits::{Keyed, Recipe};
 use vouch_solidity::{Evm, EvmOutcome, Generator, Rules, SourceParts, encode_calldata};
 
@@ -82,6 +83,22 @@ fn instances_by_the_hundred_are_accepted() {
 #[test]
 fn a_fixed_column_that_commits_to_the_identity_is_accepted() {
     accepts(&Recipe { zero_fixed: true, ..Recipe::default() });
+}
+
+#[test]
+fn lookups_of_halo2_in_both_phases_are_accepted() {
+    let lookups = vec![
+        Lookup { columns: 1, input_degree: 1, table_degree: 1, phase: 0 },
+        Lookup { columns: 3, input_degree: 2, table_degree: 2, phase: 0 },
+        Lookup { columns: 2, input_degree: 3, table_degree: 1, phase: 1 },
+    ];
+    accepts(&Recipe { lookups, ..Recipe::default() });
+}
+
+#[test]
+fn a_circuit_of_lookups_without_permutation_is_accepted() {
+    let lookups = vec![Lookup { columns: 2, input_degree: 2, table_degree: 1, phase: 0 }];
+    accepts(&Recipe { computed: vec![1], permuted: 0, instances: 0, lookups, ..Recipe::default() });
 }
 
 #[test]

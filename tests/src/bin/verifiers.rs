@@ -41,7 +41,8 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<()> {
     let shapes = standard_shapes();
     let sources = shapes.iter().map(source).collect::<Result<Vec<String>, _>>()?;
-    let compiled = compile_in_batches(&sources, &SolcPath::in_repository(&args.root), args.jobs.max(1))?;
+    let texts: Vec<&str> = sources.iter().map(String::as_str).collect();
+    let compiled = compile_in_batches(&texts, &SolcPath::in_repository(&args.root), args.jobs.max(1))?;
     let first = compiled.first().ok_or_else(|| eyre!("there are no standard shapes"))?;
     ensure!(compiled.iter().all(|c| c.abi == first.abi), "the verifiers differ in their interfaces");
     let index = Index {
@@ -86,7 +87,7 @@ fn entry(shape: &Shape, source: &str, compiled: &Compiled) -> Entry {
 }
 
 /// Compiles all sources, in their order.
-fn compile_in_batches(sources: &[String], solc: &SolcPath, jobs: usize) -> Result<Vec<Compiled>> {
+fn compile_in_batches(sources: &[&str], solc: &SolcPath, jobs: usize) -> Result<Vec<Compiled>> {
     let style = ProgressStyle::with_template("compiling {bar:30} {pos}/{len}, {eta} left")?;
     let bar = ProgressBar::new(sources.len() as u64).with_style(style);
     let waiting = Mutex::new(sources.chunks(BATCH).enumerate());

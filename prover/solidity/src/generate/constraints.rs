@@ -32,7 +32,7 @@ struct Term {
     rest: Option<Id>,
 }
 
-/// Builds the nodes of gates and permutation argument.
+/// Builds the nodes of gates, permutation argument and lookups.
 pub(crate) struct Constraints<'a> {
     pub(crate) shape: &'a Shape<'a>,
     pub(crate) transcript: &'a Transcript,
@@ -47,12 +47,18 @@ impl Constraints<'_> {
         let shape = self.shape;
         for gate in shape.cs.gates() {
             for polynomial in gate.polynomials() {
-                let term = self.term(polynomial, gate.name())?;
-                all.push(self.node(&term));
+                all.push(self.expression(polynomial, gate.name())?);
             }
         }
         self.permutation(&mut all)?;
+        self.lookups(&mut all)?;
         Ok(all)
+    }
+
+    /// The value of an expression; `gate` is what errors name.
+    pub(super) fn expression(&mut self, expression: &Expression<Fr>, gate: &str) -> Result<Id> {
+        let term = self.term(expression, gate)?;
+        Ok(self.node(&term))
     }
 
     fn missing(gate: &str, kind: &'static str, column: usize, rotation: i32) -> Error {
@@ -79,7 +85,7 @@ impl Constraints<'_> {
         Ok(self.eval(eval))
     }
 
-    fn eval(&mut self, eval: Eval) -> Id {
+    pub(super) fn eval(&mut self, eval: Eval) -> Id {
         let address = self.transcript.eval(eval);
         self.program.word(address)
     }

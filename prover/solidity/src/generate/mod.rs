@@ -3,6 +3,7 @@
 mod constraints;
 mod failure;
 mod key;
+mod lookup;
 mod memory;
 mod opening;
 mod program;
@@ -51,9 +52,10 @@ impl<'a> Generator<'a> {
     /// Checks that key and parameters are ones a verifier can be generated for.
     ///
     /// # Errors
-    /// Names what is not supported: halo2's own lookups, more than one instance column, rotations
-    /// that coincide, advice that is never opened, a key made for another degree than its gates
-    /// need, more instances than rows, a digest that is not reduced, degenerate powers of tau.
+    /// Names what is not supported: another number of instance columns than one, rotations that
+    /// coincide, advice that is never opened, a key made for another degree than its gates and
+    /// lookups need, more instances than rows, a digest that is not reduced, degenerate powers of
+    /// tau.
     pub fn new(vk: &'a VerifyingKey<G1Affine>, params: &'a VerifierParams) -> Result<Self> {
         let shape = Shape::new(vk.cs())?;
         KeyValues::new(&shape, vk, params)?;

@@ -158,6 +158,7 @@ fn commitments(writer: &mut Writer<'_>, values: &Values) -> Vec<(usize, usize)> 
             Commitment::Advice(column) => writer.transcript.advice(column),
             Commitment::Product(set) => writer.transcript.product(set),
             Commitment::Random => writer.transcript.random(),
+            Commitment::Lookup(index, polynomial) => writer.transcript.lookup(index, polynomial),
         });
         lists.push(members.collect());
     }

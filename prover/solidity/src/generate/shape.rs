@@ -7,6 +7,7 @@ use halo2_proofs::halo2curves::bn256::Fr;
 use halo2_proofs::plonk::{Any, ConstraintSystem};
 use halo2_proofs::poly::Rotation;
 
+use super::lookup;
 use crate::error::{Error, Result};
 
 /// Kind of a column; the index goes with it.
@@ -32,6 +33,8 @@ pub(crate) enum Commitment {
     Quotient,
     /// The random polynomial of the vanishing argument.
     Random,
+    /// A polynomial of the lookup with this index.
+    Lookup(usize, lookup::Polynomial),
 }
 
 /// An evaluation that enters the opening argument.
@@ -53,6 +56,8 @@ pub(crate) enum Eval {
     ProductLast(usize),
     /// The quotient's value, which the verifier computes.
     Quotient,
+    /// An evaluation of the lookup with this index.
+    Lookup(usize, lookup::Opening),
 }
 
 /// Commitments that are opened at the same points.
@@ -88,9 +93,6 @@ impl<'a> Shape<'a> {
     pub(crate) fn new(cs: &'a ConstraintSystem<Fr>) -> Result<Self> {
         if cs.num_instance_columns() != 1 {
             return Err(Error::InstanceColumns { got: cs.num_instance_columns() });
-        }
-        if let Some(first) = cs.lookups().first() {
-            return Err(Error::Lookups { count: cs.lookups().len(), first: first.name().to_owned() });
         }
         let pieces = cs.degree() - 1;
         check_degree(cs)?;
@@ -136,16 +138,31 @@ impl<'a> Shape<'a> {
         self.permutation.len().div_ceil(self.chunk)
     }
 
+    /// Number of lookups.
+    pub(crate) fn lookups(&self) -> usize {
+        self.cs.lookups().len()
+    }
+
     /// Rotation of the last usable row.
     pub(crate) fn last_rotation(&self) -> i32 {
         -(self.blinding as i32 + 1)
     }
 
     /// Number of evaluations in the proof: advice, fixed, the random polynomial, the permutation
-    /// polynomials, and three of each product but the last, which has two.
+    /// polynomials, three of each product but the last, which has two, and five of each lookup.
     pub(crate) fn eval_count(&self) -> usize {
-        let products = (3 * self.products()).saturating_sub(1);
-        self.advice_queries.len() + self.fixed_queries.len() + 1 + self.permutation.len() + products
+        let lookups = lookup::Opening::COUNT * self.lookups();
+        self.advice_queries.len()
+            + self.fixed_queries.len()
+            + 1
+            + self.permutation.len()
+            + self.product_eval_count()
+            + lookups
+    }
+
+    /// Number of evaluations of the permutation argument's products.
+    pub(crate) fn product_eval_count(&self) -> usize {
+        (3 * self.products()).saturating_sub(1)
     }
 
     /// All openings in halo2's order.
@@ -163,6 +180,7 @@ impl<'a> Shape<'a> {
             let last = self.last_rotation();
             queries.push((Commitment::Product(set), last, Eval::ProductLast(set)));
         }
+        queries.extend((0..self.lookups()).flat_map(lookup::queries));
         for (i, (column, rotation)) in self.fixed_queries.iter().enumerate() {
             queries.push((Commitment::Fixed(*column), *rotation, Eval::Fixed(i)));
         }
@@ -222,7 +240,8 @@ fn check_degree(cs: &ConstraintSystem<Fr>) -> Result<()> {
         .map(halo2_proofs::plonk::Expression::degree)
         .max()
         .unwrap_or(0)
-        .max(3);
+        .max(3)
+        .max(lookup::degree(cs));
     let system = cs.degree();
     if gates > system {
         return Err(Error::DegreeMismatch { key: system, gates, system });

@@ -1,5 +1,6 @@
 //! Where each part of the proof lies, and what is hashed when.
 
+use super::lookup::{Opening, Polynomial};
 use super::memory::Memory;
 use super::shape::{Eval, Shape};
 
@@ -8,7 +9,7 @@ use super::shape::{Eval, Shape};
 pub(crate) enum Challenge {
     /// Challenge of the circuit, by index.
     Circuit(usize),
-    /// Joins the columns of a lookup; drawn although there are none.
+    /// Joins the expressions of a lookup; drawn, but not kept, where there are none.
     Theta,
     Beta,
     Gamma,
@@ -50,9 +51,12 @@ pub(crate) struct Transcript {
     addresses: Vec<usize>,
     /// First word of each advice commitment, by column.
     advice: Vec<usize>,
-    /// First word of the first product; the random polynomial follows the products.
+    /// First word of the lookups' permuted commitments: input and table of each.
+    permuted: usize,
+    /// First word of the first product; the lookups' products and the random polynomial follow.
     products: usize,
     product_count: usize,
+    lookup_count: usize,
     /// First word of the quotient's pieces.
     quotient: usize,
     pieces: usize,
@@ -61,6 +65,7 @@ pub(crate) struct Transcript {
     advice_evals: usize,
     fixed_evals: usize,
     sigma_evals: usize,
+    product_evals: usize,
     /// Address of the quotient's value, which is computed.
     quotient_eval: usize,
     /// Address of the first challenge of the circuit.
@@ -108,15 +113,23 @@ impl Transcript {
             }
             pending.extend(phase.challenges.iter().copied().map(Challenge::Circuit));
             if i + 1 == shape.phases.len() {
-                pending.extend([Challenge::Theta, Challenge::Beta, Challenge::Gamma]);
+                pending.push(Challenge::Theta);
+                if shape.lookups() == 0 {
+                    pending.extend([Challenge::Beta, Challenge::Gamma]);
+                }
             }
             if !pending.is_empty() {
                 b.squeeze(&pending);
                 pending.clear();
             }
         }
+        let permuted = b.words;
+        if shape.lookups() > 0 {
+            b.words += 4 * shape.lookups();
+            b.squeeze(&[Challenge::Beta, Challenge::Gamma]);
+        }
         let products = b.words;
-        b.words += 2 * (shape.products() + 1);
+        b.words += 2 * (shape.products() + shape.lookups() + 1);
         b.squeeze(&[Challenge::Y]);
         let quotient = b.words;
         b.words += 2 * shape.pieces;
@@ -132,14 +145,17 @@ impl Transcript {
             segments,
             addresses,
             advice,
+            permuted,
             products,
             product_count: shape.products(),
+            lookup_count: shape.lookups(),
             quotient,
             pieces: shape.pieces,
             evals_start,
             advice_evals: shape.advice_queries.len(),
             fixed_evals: shape.fixed_queries.len(),
             sigma_evals: shape.permutation.len(),
+            product_evals: shape.product_eval_count(),
             quotient_eval: memory.words(1),
             circuit_challenges: memory.words(shape.cs.num_challenges()),
             challenges: memory.words(Challenge::OTHERS),
@@ -168,7 +184,16 @@ impl Transcript {
 
     /// Address of the commitment of the random polynomial.
     pub(crate) fn random(&self) -> usize {
-        self.address(self.products + 2 * self.product_count)
+        self.address(self.products + 2 * (self.product_count + self.lookup_count))
+    }
+
+    /// Address of a commitment of a lookup.
+    pub(crate) fn lookup(&self, lookup: usize, polynomial: Polynomial) -> usize {
+        self.address(match polynomial {
+            Polynomial::Input => self.permuted + 4 * lookup,
+            Polynomial::Table => self.permuted + 4 * lookup + 2,
+            Polynomial::Product => self.products + 2 * (self.product_count + lookup),
+        })
     }
 
     /// Addresses of the commitments of the quotient's pieces, lowest powers first.
@@ -192,6 +217,9 @@ impl Transcript {
             Eval::Product(set) => product + 3 * set,
             Eval::ProductNext(set) => product + 3 * set + 1,
             Eval::ProductLast(set) => product + 3 * set + 2,
+            Eval::Lookup(lookup, opening) => {
+                product + self.product_evals + Opening::COUNT * lookup + opening.position()
+            }
         };
         self.address(self.evals_start + position)
     }

@@ -316,7 +316,8 @@ impl Writer<'_> {
                 line!(self, "mstore8(0x20, 1)");
                 line!(self, "h := keccak256(0x00, 0x21)");
             }
-            if *challenge != Challenge::Theta {
+            // Without lookups nothing reads theta.
+            if *challenge != Challenge::Theta || self.shape.lookups() > 0 {
                 line!(self, "mstore({:#x}, mod(h, r))", self.transcript.challenge(*challenge));
             }
         }

@@ -1,24 +1,30 @@
-//! Satisfiable circuits with random gates, and proofs of them.
+//! Satisfiable circuits with random gates and lookups, and proofs of them.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod expression;
+pub mod recipe;
+
+use std::ops::Range;
 use std::path::PathBuf;
 
-use halo2_proofs::circuit::{Layouter, SimpleFloorPlanner, Value};
+use expression::{Ast, Computed, plan};
+use halo2_proofs::circuit::{Cell, Layouter, Region, SimpleFloorPlanner, Value};
 use halo2_proofs::halo2curves::CurveAffine;
 use halo2_proofs::halo2curves::bn256::{Bn256, Fq, Fq2, Fr, G1Affine, G2Affine};
 use halo2_proofs::halo2curves::ff::{Field, PrimeField};
 use halo2_proofs::plonk::{
     Advice, Challenge, Circuit, Column, ConstraintSystem, Error, Expression, FirstPhase, Fixed, Instance, ProvingKey,
-    SecondPhase, ThirdPhase, VerifyingKey, create_proof, keygen_pk, keygen_vk, verify_proof,
+    SecondPhase, VerifyingKey, create_proof, keygen_pk, keygen_vk, verify_proof,
 };
 use halo2_proofs::poly::Rotation;
 use halo2_proofs::poly::kzg::commitment::{KZGCommitmentScheme, ParamsKZG};
 use halo2_proofs::poly::kzg::multiopen::{ProverSHPLONK, VerifierSHPLONK};
 use halo2_proofs::poly::kzg::strategy::SingleStrategy;
 use halo2_proofs::transcript::{TranscriptReadBuffer, TranscriptWriterBuffer};
-use rand::seq::SliceRandom;
-use rand::{Rng, RngCore, SeedableRng};
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
+use recipe::FILLED;
+pub use recipe::Recipe;
 use snark_verifier::loader::native::NativeLoader;
 use snark_verifier::system::halo2::transcript::evm::EvmTranscript;
 use vouch_solidity::{
@@ -30,11 +36,16 @@ pub fn solc() -> SolcPath {
     SolcPath::in_repository(&root)
 }
 
-/// A scalar from 32 big-endian bytes.
-pub fn scalar(bytes: &[u8]) -> Fr {
+/// A scalar from 32 big-endian bytes; `None` where they are not below the modulus.
+pub fn scalar_checked(bytes: &[u8]) -> Option<Fr> {
     let mut repr = <[u8; 32]>::try_from(bytes).unwrap();
     repr.reverse();
-    Fr::from_repr(repr).unwrap()
+    Fr::from_repr(repr).into()
+}
+
+/// A scalar from 32 big-endian bytes.
+pub fn scalar(bytes: &[u8]) -> Fr {
+    scalar_checked(bytes).unwrap()
 }
 
 /// Scalars as big-endian words.
@@ -51,206 +62,49 @@ pub fn outside_the_subgroup() -> G2Affine {
         .unwrap()
 }
 
-/// Rows that gates are active on; rotations reach two rows further.
-const ROWS: std::ops::Range<usize> = 2..14;
-const FILLED: usize = 16;
+/// Columns of values, indexed by column and row.
+type Values = Vec<Vec<Fr>>;
 
-#[derive(Clone, Debug)]
-pub struct Recipe {
-    pub seed: u64,
-    pub k: u32,
-    /// Free columns of the first phase.
-    pub free: usize,
-    /// Computed columns a phase; at most two, halo2-axiom 0.5.3 panics after a third.
-    pub computed: Vec<usize>,
-    pub fixed: usize,
-    /// Free columns in the permutation argument.
-    pub permuted: usize,
-    pub permuted_fixed: bool,
-    pub permuted_instance: bool,
-    pub instances: usize,
-    /// Rotations that gates query the instance column at.
-    pub instance_rotations: Vec<i32>,
-    pub degree: usize,
-    /// Lanes of the Horner gates of the later phases.
-    pub lanes: usize,
-    pub max_rotation: i32,
-    /// A fixed column of zeros, whose commitment is the identity.
-    pub zero_fixed: bool,
-    /// Values of the fixed columns: all that keys of one constraint system differ in, beside rows and instances.
-    pub fixed_seed: u64,
-}
-
-impl Default for Recipe {
-    fn default() -> Self {
-        Recipe {
-            seed: 1,
-            k: 6,
-            free: 3,
-            computed: vec![2, 1],
-            fixed: 2,
-            permuted: 2,
-            permuted_fixed: true,
-            permuted_instance: true,
-            instances: 3,
-            instance_rotations: vec![],
-            degree: 5,
-            lanes: 4,
-            max_rotation: 1,
-            zero_fixed: false,
-            fixed_seed: 0,
-        }
-    }
-}
-
-impl Recipe {
-    pub fn random(seed: u64) -> Self {
-        let mut rng = ChaCha20Rng::seed_from_u64(seed);
-        let phases = rng.gen_range(1..=2);
-        let free = rng.gen_range(1..6);
-        Recipe {
-            seed,
-            k: rng.gen_range(5..8),
-            free,
-            computed: (0..phases).map(|_| rng.gen_range(1..4)).collect(),
-            fixed: rng.gen_range(1..4),
-            permuted: rng.gen_range(0..=free),
-            permuted_fixed: rng.r#gen(),
-            permuted_instance: rng.r#gen(),
-            instances: rng.gen_range(0..8),
-            instance_rotations: [vec![], vec![0], vec![-1, 0], vec![1]].choose(&mut rng).unwrap().clone(),
-            degree: rng.gen_range(3..8),
-            lanes: rng.gen_range(1..10),
-            max_rotation: rng.gen_range(0..3),
-            zero_fixed: rng.gen_bool(0.3),
-            fixed_seed: 0,
-        }
-    }
-}
-
-/// What a gate computes.
-#[derive(Clone, Debug)]
-enum Ast {
-    Const(Fr),
-    Free(usize, i32),
-    Fixed(usize, i32),
-    Instance(i32),
-    Challenge(usize),
-    Add(Box<Ast>, Box<Ast>),
-    Mul(Box<Ast>, Box<Ast>),
-    Neg(Box<Ast>),
-    Scale(Box<Ast>, Fr),
-}
-
-struct Grower<'a> {
-    recipe: &'a Recipe,
-    rng: ChaCha20Rng,
-}
-
-impl Grower<'_> {
-    fn rotation(&mut self) -> i32 {
-        let m = self.recipe.max_rotation;
-        self.rng.gen_range(-m..=m)
-    }
-
-    fn grow(&mut self, degree: usize, fuel: usize, challenges: usize) -> Ast {
-        let pick = if fuel == 0 { self.rng.gen_range(0..5) } else { self.rng.gen_range(3..12) };
-        match pick {
-            0 | 3 => Ast::Const(match self.rng.gen_range(0..4) {
-                0 => Fr::from(self.rng.gen_range(0..3)),
-                1 => -Fr::from(u64::from(self.rng.next_u32())),
-                2 => Fr::from(1 << 20),
-                _ => Fr::random(&mut self.rng),
-            }),
-            1 if challenges > 0 => Ast::Challenge(self.rng.gen_range(0..challenges)),
-            _ if degree == 0 => Ast::Const(Fr::from(7)),
-            2 | 1 => {
-                let rotation = self.rotation();
-                Ast::Free(self.rng.gen_range(0..self.recipe.free), rotation)
-            }
-            4 => match self.recipe.instance_rotations.choose(&mut self.rng).copied() {
-                Some(rotation) if self.rng.r#gen() => Ast::Instance(rotation),
-                _ => {
-                    let rotation = self.rotation();
-                    Ast::Fixed(self.rng.gen_range(0..self.recipe.fixed), rotation)
-                }
-            },
-            5..=7 => Ast::Add(
-                Box::new(self.grow(degree, fuel - 1, challenges)),
-                Box::new(self.grow(degree, fuel - 1, challenges)),
-            ),
-            8 | 9 => {
-                let left = self.rng.gen_range(0..=degree);
-                Ast::Mul(
-                    Box::new(self.grow(left, fuel - 1, challenges)),
-                    Box::new(self.grow(degree - left, fuel - 1, challenges)),
-                )
-            }
-            10 => Ast::Neg(Box::new(self.grow(degree, fuel - 1, challenges))),
-            _ => {
-                let factor = Fr::random(&mut self.rng);
-                Ast::Scale(Box::new(self.grow(degree, fuel - 1, challenges)), factor)
-            }
-        }
-    }
-}
-
-/// A computed column: `q * (column - value) = 0`, or with `running` set
-/// `q * (column(+1) - column * s^lanes - sum_l s^(lanes-1-l) free_l) = 0`.
-#[derive(Clone, Debug)]
-struct Computed {
-    phase: usize,
-    value: Ast,
-    running: bool,
-}
-
-fn plan(recipe: &Recipe) -> Vec<Computed> {
-    let rng = ChaCha20Rng::seed_from_u64(recipe.seed ^ 0xace);
-    let mut grower = Grower { recipe, rng };
-    let mut all = Vec::new();
-    for (phase, count) in recipe.computed.iter().enumerate() {
-        for i in 0..*count {
-            let mut value = grower.grow(recipe.degree - 1, 4, phase);
-            if all.is_empty() {
-                // One gate has the full degree: the last piece of the quotient must not be zero.
-                let full = (0..recipe.degree - 1).map(|j| Ast::Free(j % recipe.free, 0));
-                let full = full.reduce(|a, b| Ast::Mul(Box::new(a), Box::new(b))).unwrap();
-                value = Ast::Add(Box::new(value), Box::new(full));
-            }
-            all.push(Computed { phase, value, running: phase > 0 && i == 0 });
-        }
-    }
-    all
+fn random_values(rng: &mut ChaCha20Rng, columns: usize) -> Values {
+    (0..columns).map(|_| (0..FILLED).map(|_| Fr::random(&mut *rng)).collect()).collect()
 }
 
 #[derive(Clone, Debug)]
 pub struct RandomCircuit {
     pub recipe: Recipe,
     pub instances: Vec<Fr>,
-    free: Vec<Vec<Fr>>,
-    fixed: Vec<Vec<Fr>>,
+    free: Values,
+    fixed: Values,
+    /// Tables of the lookups.
+    tables: Vec<Values>,
+    /// Row of the table that each row of each lookup looks up.
+    picks: Vec<Vec<usize>>,
 }
 
 #[derive(Clone, Debug)]
 pub struct RandomConfig {
     free: Vec<Column<Advice>>,
     computed: Vec<Column<Advice>>,
+    /// Columns that are looked up, and the tables' columns, one list a lookup.
+    looked: Vec<Vec<Column<Advice>>>,
+    tables: Vec<Vec<Column<Fixed>>>,
     fixed: Vec<Column<Fixed>>,
     q: Column<Fixed>,
     zero: Option<Column<Fixed>>,
     instance: Column<Instance>,
+    /// Challenges that the second phase uses.
     challenges: Vec<Challenge>,
+    late: Vec<Challenge>,
 }
 
 impl RandomCircuit {
     pub fn new(recipe: &Recipe, witness_seed: u64) -> Self {
         let mut key = ChaCha20Rng::seed_from_u64(recipe.seed ^ recipe.fixed_seed ^ 0xf1);
-        let fixed: Vec<Vec<Fr>> =
-            (0..recipe.fixed).map(|_| (0..FILLED).map(|_| Fr::random(&mut key)).collect()).collect();
+        let fixed = random_values(&mut key, recipe.fixed);
+        let tables = recipe.lookups.iter().map(|lookup| random_values(&mut key, lookup.columns)).collect();
         let mut rng = ChaCha20Rng::seed_from_u64(witness_seed);
         let instances: Vec<Fr> = (0..recipe.instances).map(|_| Fr::random(&mut rng)).collect();
-        let mut free: Vec<Vec<Fr>> =
-            (0..recipe.free).map(|_| (0..FILLED).map(|_| Fr::random(&mut rng)).collect()).collect();
+        let mut free = random_values(&mut rng, recipe.free);
         for column in 0..recipe.permuted {
             for row in 0..FILLED {
                 free[column][row] = match recipe.copy(column, row) {
@@ -261,30 +115,37 @@ impl RandomCircuit {
                 };
             }
         }
-        RandomCircuit { recipe: recipe.clone(), instances, free, fixed }
+        let picks = recipe.lookups.iter().map(|_| (0..FILLED).map(|_| rng.gen_range(0..FILLED)).collect()).collect();
+        RandomCircuit { recipe: recipe.clone(), instances, free, fixed, tables, picks }
     }
 
-    fn evaluate(&self, ast: &Ast, row: usize, challenges: &[Fr]) -> Fr {
-        let at = |rotation: i32| (row as i32 + rotation) as usize;
+    fn evaluate(&self, ast: &Ast, row: usize, challenges: &[Fr], table: &Values) -> Fr {
+        let at = |column: &[Fr], rotation: i32| {
+            let row = usize::try_from(row as i32 + rotation).ok();
+            row.and_then(|row| column.get(row)).copied().unwrap_or(Fr::ZERO)
+        };
+        let evaluate = |ast: &Ast| self.evaluate(ast, row, challenges, table);
         match ast {
             Ast::Const(value) => *value,
-            Ast::Free(column, rotation) => self.free[*column][at(*rotation)],
-            Ast::Fixed(column, rotation) => self.fixed[*column][at(*rotation)],
-            Ast::Instance(rotation) => self.instances.get(at(*rotation)).copied().unwrap_or(Fr::ZERO),
+            Ast::Free(column, rotation) => at(&self.free[*column], *rotation),
+            Ast::Fixed(column, rotation) => at(&self.fixed[*column], *rotation),
+            Ast::Instance(rotation) => at(&self.instances, *rotation),
+            Ast::Table(column, rotation) => at(&table[*column], *rotation),
             Ast::Challenge(i) => challenges[*i],
-            Ast::Add(a, b) => self.evaluate(a, row, challenges) + self.evaluate(b, row, challenges),
-            Ast::Mul(a, b) => self.evaluate(a, row, challenges) * self.evaluate(b, row, challenges),
-            Ast::Neg(a) => -self.evaluate(a, row, challenges),
-            Ast::Scale(a, factor) => self.evaluate(a, row, challenges) * factor,
+            Ast::Add(a, b) => evaluate(a) + evaluate(b),
+            Ast::Mul(a, b) => evaluate(a) * evaluate(b),
+            Ast::Neg(a) => -evaluate(a),
+            Ast::Scale(a, factor) => evaluate(a) * factor,
         }
     }
 
     fn column(&self, computed: &Computed, challenges: &[Fr]) -> Vec<Fr> {
         let mut values = vec![Fr::ZERO; FILLED];
+        let rows = self.recipe.rows();
         if computed.running {
-            let s = challenges[computed.phase - 1];
-            values[ROWS.start] = Fr::from(3);
-            for row in ROWS {
+            let s = challenges[0];
+            values[rows.start] = Fr::from(3);
+            for row in rows {
                 let mut acc = values[row];
                 for lane in 0..self.recipe.lanes {
                     acc = acc * s + self.free[lane % self.recipe.free][row];
@@ -292,11 +153,67 @@ impl RandomCircuit {
                 values[row + 1] = acc;
             }
         } else {
-            for row in ROWS {
-                values[row] = self.evaluate(&computed.value, row, challenges);
+            for row in rows {
+                values[row] = self.evaluate(&computed.value, row, challenges, &vec![]);
             }
         }
         values
+    }
+
+    /// Values of the column that an expression of a lookup looks up.
+    fn looked(&self, lookup: usize, pair: &expression::Pair, challenges: &[Fr]) -> Vec<Fr> {
+        let table = &self.tables[lookup];
+        let mut values = vec![Fr::ZERO; FILLED];
+        for row in self.recipe.rows() {
+            let wanted = self.evaluate(&pair.table, self.picks[lookup][row], challenges, table);
+            let shift = pair.shift.as_ref().map_or(Fr::ZERO, |ast| self.evaluate(ast, row, challenges, table));
+            values[row] = wanted - shift;
+        }
+        values
+    }
+
+    /// Assigns the columns that gates and lookups compute; those whose challenge is still to come
+    /// are assigned in a later phase.
+    fn assign_computed(&self, region: &mut Region<'_, Fr>, config: &RandomConfig, drawn: &[Value<Fr>]) {
+        let known = |phase: usize| {
+            let mut known = None;
+            let needed: Value<Vec<Fr>> = if phase > 0 { drawn.iter().copied().collect() } else { Value::known(vec![]) };
+            needed.map(|values| known = Some(values));
+            known
+        };
+        let mut assign = |column: Column<Advice>, values: Vec<Fr>| {
+            for (row, value) in values.into_iter().enumerate() {
+                region.assign_advice(column, row, Value::known(value));
+            }
+        };
+        let plan = plan(&self.recipe);
+        for (column, of) in config.computed.iter().zip(&plan.computed) {
+            if let Some(challenges) = known(of.phase) {
+                assign(*column, self.column(of, &challenges));
+            }
+        }
+        for (index, pairs) in plan.lookups.iter().enumerate() {
+            let Some(challenges) = known(self.recipe.lookups[index].phase) else { continue };
+            for (column, pair) in config.looked[index].iter().zip(pairs) {
+                assign(*column, self.looked(index, pair, &challenges));
+            }
+        }
+    }
+
+    /// Copies between permuted cells; those of instances are returned.
+    fn copy_cells(&self, region: &mut Region<'_, Fr>, free: &[Vec<Cell>], fixed: &[Vec<Cell>]) -> Vec<(Cell, usize)> {
+        let mut tied = Vec::new();
+        for column in 0..self.recipe.permuted {
+            for row in 0..FILLED {
+                match self.recipe.copy(column, row) {
+                    Some(Source::Instance(i)) => tied.push((free[column][row], i)),
+                    Some(Source::Fixed(i)) => region.constrain_equal(free[column][row], fixed[0][i]),
+                    Some(Source::Free(c, r)) => region.constrain_equal(free[column][row], free[c][r]),
+                    None => {}
+                }
+            }
+        }
+        tied
     }
 }
 
@@ -313,26 +230,94 @@ impl Recipe {
             return Some(Source::Free(column - 1, (row * 5 + column) % FILLED));
         }
         if column == 0 && self.permuted_instance && row < self.instances {
-            return Some(Source::Instance(row));
+            return Some(Source::Instance((row * 7 + 2) % self.instances));
         }
         (column == 0 && self.permuted_fixed && row == 9).then_some(Source::Fixed(4))
     }
 }
 
 impl RandomConfig {
-    fn expression(&self, ast: &Ast) -> Expression<Fr> {
+    fn expression(&self, ast: &Ast, table: &[Column<Fixed>]) -> Expression<Fr> {
         match ast {
             Ast::Const(value) => Expression::Constant(*value),
             Ast::Free(column, r) => self.free[*column].query_cell(Rotation(*r)),
             Ast::Fixed(column, r) => self.fixed[*column].query_cell(Rotation(*r)),
             Ast::Instance(r) => self.instance.query_cell(Rotation(*r)),
+            Ast::Table(column, r) => table[*column].query_cell(Rotation(*r)),
             Ast::Challenge(i) => self.challenges[*i].expr(),
-            Ast::Add(a, b) => self.expression(a) + self.expression(b),
-            Ast::Mul(a, b) => self.expression(a) * self.expression(b),
-            Ast::Neg(a) => -self.expression(a),
-            Ast::Scale(a, factor) => self.expression(a) * *factor,
+            Ast::Add(a, b) => self.expression(a, table) + self.expression(b, table),
+            Ast::Mul(a, b) => self.expression(a, table) * self.expression(b, table),
+            Ast::Neg(a) => -self.expression(a, table),
+            Ast::Scale(a, factor) => self.expression(a, table) * *factor,
         }
     }
+
+    fn gate(&self, recipe: &Recipe, column: Column<Advice>, of: &Computed) -> Expression<Fr> {
+        let q = self.q.cur();
+        let q = match of.late {
+            Some(late) => q * self.late[late].expr(),
+            None => q,
+        };
+        if !of.running {
+            return q * (column.cur() - self.expression(&of.value, &[]));
+        }
+        let s = self.challenges[0].expr();
+        let mut sum: Expression<Fr> = column.next();
+        let mut power = Expression::Constant(Fr::ONE);
+        for lane in (0..recipe.lanes).rev() {
+            sum = sum - self.free[lane % recipe.free].cur() * power.clone();
+            power = power * s.clone();
+        }
+        q * (sum - column.cur() * power)
+    }
+
+    fn lookup(&self, index: usize, pairs: &[expression::Pair]) -> Vec<(Expression<Fr>, Expression<Fr>)> {
+        let table = &self.tables[index];
+        let columns = self.looked[index].iter().zip(pairs);
+        let each = columns.map(|(column, pair)| {
+            let input = match &pair.shift {
+                Some(shift) => self.q.cur() * (column.cur() + self.expression(shift, table)),
+                None => column.cur(),
+            };
+            (input, self.expression(&pair.table, table))
+        });
+        each.collect()
+    }
+}
+
+/// Columns and challenges of a recipe, columns of different phases in mixed order: commitments come
+/// by phase, queries by use.
+fn columns(meta: &mut ConstraintSystem<Fr>, recipe: &Recipe) -> RandomConfig {
+    fn advice(meta: &mut ConstraintSystem<Fr>, phase: usize) -> Column<Advice> {
+        if phase == 0 { meta.advice_column_in(FirstPhase) } else { meta.advice_column_in(SecondPhase) }
+    }
+    let (mut free, mut computed) = (Vec::new(), Vec::new());
+    for (i, column) in plan(recipe).computed.iter().enumerate() {
+        if i < recipe.free {
+            free.push(meta.advice_column());
+        }
+        computed.push(advice(meta, column.phase));
+    }
+    let looked = recipe.lookups.iter().map(|lookup| (0..lookup.columns).map(|_| advice(meta, lookup.phase)).collect());
+    let looked = looked.collect();
+    while free.len() < recipe.free {
+        free.push(meta.advice_column());
+    }
+    // Challenges of the last phase have the lower indices.
+    let two_phases = recipe.computed.len() > 1;
+    let late = (0..recipe.late_challenges).map(|_| {
+        if two_phases { meta.challenge_usable_after(SecondPhase) } else { meta.challenge_usable_after(FirstPhase) }
+    });
+    let late = late.collect();
+    let early = if two_phases { recipe.challenges } else { 0 };
+    let challenges = (0..early).map(|_| meta.challenge_usable_after(FirstPhase)).collect();
+    let fixed = (0..recipe.fixed).map(|_| meta.fixed_column()).collect();
+    let tables = recipe.lookups.iter().map(|lookup| (0..lookup.columns).map(|_| meta.fixed_column()).collect());
+    let tables = tables.collect();
+    let q = meta.fixed_column();
+    let zero = recipe.zero_fixed.then(|| meta.fixed_column());
+    let instance = meta.instance_column();
+    RandomConfig { free, computed, looked, tables, fixed, q, zero, instance, challenges, late }
 }
 
 impl Circuit<Fr> for RandomCircuit {
@@ -353,66 +338,34 @@ impl Circuit<Fr> for RandomCircuit {
     }
 
     fn configure_with_params(meta: &mut ConstraintSystem<Fr>, recipe: Recipe) -> RandomConfig {
-        meta.set_minimum_degree(recipe.degree.max(3));
+        meta.set_minimum_degree(recipe.key_degree());
         let plan = plan(&recipe);
-        let mut free = Vec::new();
-        let mut computed = Vec::new();
-        // Columns of different phases in mixed order: commitments come by phase, queries by use.
-        for (i, column) in plan.iter().enumerate() {
-            if i < recipe.free {
-                free.push(meta.advice_column());
-            }
-            computed.push(match column.phase {
-                0 => meta.advice_column_in(FirstPhase),
-                1 => meta.advice_column_in(SecondPhase),
-                _ => meta.advice_column_in(ThirdPhase),
-            });
-        }
-        while free.len() < recipe.free {
-            free.push(meta.advice_column());
-        }
-        let mut challenges = Vec::new();
-        if recipe.computed.len() > 1 {
-            challenges.push(meta.challenge_usable_after(FirstPhase));
-        }
-        if recipe.computed.len() > 2 {
-            challenges.push(meta.challenge_usable_after(SecondPhase));
-        }
-        let fixed: Vec<_> = (0..recipe.fixed).map(|_| meta.fixed_column()).collect();
-        let q = meta.fixed_column();
-        let zero = recipe.zero_fixed.then(|| meta.fixed_column());
-        let instance = meta.instance_column();
-        for column in &free[..recipe.permuted] {
+        let config = columns(meta, &recipe);
+        for column in &config.free[..recipe.permuted] {
             meta.enable_equality(*column);
         }
-        if recipe.permuted > 0 && recipe.permuted_fixed {
-            meta.enable_equality(fixed[0]);
+        if recipe.permuted > 0 {
+            if recipe.permuted_fixed {
+                meta.enable_equality(config.fixed[0]);
+            }
+            if recipe.permuted_computed {
+                config.computed.iter().for_each(|column| meta.enable_equality(*column));
+            }
+            if recipe.permuted_instance {
+                meta.enable_equality(config.instance);
+            }
         }
-        if recipe.permuted > 0 && recipe.permuted_instance {
-            meta.enable_equality(instance);
+        for (index, pairs) in plan.lookups.iter().enumerate() {
+            meta.lookup_any(format!("lookup {index}"), |_| config.lookup(index, pairs));
         }
-        let config = RandomConfig { free, computed, fixed, q, zero, instance, challenges };
-        for (column, of) in config.computed.iter().zip(&plan) {
-            meta.create_gate("computed", |_| {
-                let q = config.q.cur();
-                if of.running {
-                    let s = config.challenges[of.phase - 1].expr();
-                    let lanes = recipe.lanes;
-                    let mut sum: Expression<Fr> = column.next();
-                    let mut power = Expression::Constant(Fr::ONE);
-                    for lane in (0..lanes).rev() {
-                        sum = sum - config.free[lane % recipe.free].cur() * power.clone();
-                        power = power * s.clone();
-                    }
-                    return vec![q * (sum - column.cur() * power)];
-                }
-                vec![q * (column.cur() - config.expression(&of.value))]
-            });
+        for (column, of) in config.computed.iter().zip(&plan.computed) {
+            meta.create_gate("computed", |_| vec![config.gate(&recipe, *column, of)]);
         }
-        let spare = config.free.clone();
         meta.create_gate("every column is opened", |_| {
             let zero = config.zero.map_or(Expression::Constant(Fr::ZERO), |c| c.cur());
-            let sum = spare.iter().fold(Expression::Constant(Fr::ONE), |a, c| a + c.cur());
+            let free = config.free.iter().map(|column| column.cur());
+            let instance = recipe.instance_rotations.iter().map(|r| config.instance.query_cell(Rotation(*r)));
+            let sum = free.chain(instance).fold(Expression::Constant(Fr::ONE), |a, b| a + b);
             vec![zero * sum]
         });
         config
@@ -424,52 +377,26 @@ impl Circuit<Fr> for RandomCircuit {
         layouter.assign_region(
             || "all",
             |mut region| {
-                let fixed: Vec<Vec<_>> = config
-                    .fixed
-                    .iter()
-                    .zip(&self.fixed)
-                    .map(|(column, values)| {
-                        let each = values.iter().enumerate();
-                        each.map(|(row, value)| region.assign_fixed(*column, row, *value)).collect()
-                    })
-                    .collect();
-                for row in ROWS {
+                for row in self.recipe.rows() {
                     region.assign_fixed(config.q, row, Fr::ONE);
                 }
-                let free: Vec<Vec<_>> = config
-                    .free
-                    .iter()
-                    .zip(&self.free)
-                    .map(|(column, values)| {
-                        let each = values.iter().enumerate();
-                        each.map(|(row, value)| region.assign_advice(*column, row, Value::known(*value)).cell())
-                            .collect()
-                    })
-                    .collect();
-                tied.clear();
-                for column in 0..self.recipe.permuted {
-                    for row in 0..FILLED {
-                        match self.recipe.copy(column, row) {
-                            Some(Source::Instance(i)) => tied.push((free[column][row], i)),
-                            Some(Source::Fixed(i)) => {
-                                region.constrain_equal(free[column][row], fixed[0][i]);
-                            }
-                            Some(Source::Free(c, r)) => {
-                                region.constrain_equal(free[column][row], free[c][r]);
-                            }
-                            None => {}
-                        }
-                    }
+                let tables = config.tables.iter().flatten().zip(self.tables.iter().flatten());
+                let mut fixed = Vec::new();
+                for (column, values) in config.fixed.iter().zip(&self.fixed).chain(tables) {
+                    let each = values.iter().enumerate();
+                    let cells: Vec<Cell> = each.map(|(row, value)| region.assign_fixed(*column, row, *value)).collect();
+                    fixed.push(cells);
                 }
-                for (column, of) in config.computed.iter().zip(plan(&self.recipe)) {
-                    let known: Value<Vec<Fr>> = drawn[..of.phase].iter().copied().collect();
-                    // A column whose challenge is still to come is assigned in a later phase.
-                    let mut values = None;
-                    known.map(|known| values = Some(self.column(&of, &known)));
-                    for (row, value) in values.into_iter().flatten().enumerate() {
-                        region.assign_advice(*column, row, Value::known(value));
-                    }
+                let mut free = Vec::new();
+                for (column, values) in config.free.iter().zip(&self.free) {
+                    let each = values.iter().enumerate();
+                    let cells: Vec<Cell> = each
+                        .map(|(row, value)| region.assign_advice(*column, row, Value::known(*value)).cell())
+                        .collect();
+                    free.push(cells);
                 }
+                tied = self.copy_cells(&mut region, &free, &fixed);
+                self.assign_computed(&mut region, &config, &drawn);
                 Ok(())
             },
         )?;
@@ -506,6 +433,23 @@ impl Keyed {
 
     pub fn vk(&self) -> &VerifyingKey<G1Affine> {
         self.pk.get_vk()
+    }
+
+    /// Running products of the permutation argument.
+    pub fn products(&self) -> usize {
+        let pieces = self.vk().get_domain().get_quotient_poly_degree();
+        self.vk().cs().permutation().get_columns().len().div_ceil(pieces - 1)
+    }
+
+    /// Words of a proof that are scalars: points come before them and two after.
+    pub fn scalars(&self) -> Range<usize> {
+        let cs = self.vk().cs();
+        let pieces = self.vk().get_domain().get_quotient_poly_degree();
+        let (products, lookups) = (self.products(), cs.lookups().len());
+        let start = 2 * (cs.num_advice_columns() + products + 3 * lookups + 1 + pieces);
+        let queries = cs.advice_queries().len() + cs.fixed_queries().len();
+        let permutation = cs.permutation().get_columns().len() + (3 * products).saturating_sub(1);
+        start..start + queries + 1 + permutation + 5 * lookups
     }
 
     pub fn source(&self) -> String {
