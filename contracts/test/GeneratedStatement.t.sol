@@ -2,6 +2,7 @@
 pragma solidity 0.8.30;
 
 import {IProofVerifier} from "src/interfaces/IProofVerifier.sol";
+import {KeyContract} from "src/libraries/KeyContract.sol";
 
 import {TestBase} from "./base/TestBase.sol";
 import {vm} from "./base/Vm.sol";
@@ -54,7 +55,8 @@ contract GeneratedStatementTest is TestBase {
         ticks = vm.parseJsonIntArray(json, ".ticks");
         outputs = vm.parseJsonIntArray(json, ".outputs");
         proof = vm.parseJsonBytes(json, ".proof");
-        verifier = IProofVerifier(UniswapV3.deploy(vm.parseJsonBytes(json, ".verifierBytecode")));
+        address shape = UniswapV3.deploy(vm.parseJsonBytes(json, ".verifierBytecode"));
+        verifier = IProofVerifier(UniswapV3.deploy(KeyContract.creationCode(shape, vm.parseJsonBytes(json, ".key"))));
         reader = new RebalancerReader();
         // The library is that of the proof's model.
         vm.assertEq(vm.parseJsonInt(json, ".output.exponent"), RebalancerStatement.WEIGHT_EXPONENT, "exponent");

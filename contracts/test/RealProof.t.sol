@@ -131,7 +131,8 @@ contract RealProofTest is VaultTest {
             vm.assertTrue(address(other).codehash != address(real).codehash, "another code hash");
             // The digest of the powers of tau is published, and read by no check.
             if (at >= 0x40 && at < 0x60) continue;
-            (bool ok,) = address(other).staticcall(abi.encodeCall(other.verify, (instances, proof)));
+            // A commitment that is no point takes the gas that it gets.
+            (bool ok,) = address(other).staticcall{gas: 1_000_000}(abi.encodeCall(other.verify, (instances, proof)));
             vm.assertEq(ok, false, "refused");
         }
     }

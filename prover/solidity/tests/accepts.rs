@@ -42,7 +42,7 @@ fn accepts(recipe: &Recipe) -> EvmOutcome {
         let of = |name: &str| profile.iter().find(|part| part.name == name).unwrap_or_else(|| panic!("{name}")).gas;
         assert_eq!(of("pairing"), 113_000);
         assert_eq!(profile.iter().find(|part| part.name == "multiplications of points").unwrap().gas % 6_000, 0);
-        assert!(of("Constraints at x") > 1_000 && of("Transcript") > 1_000, "{profile:?}");
+        assert!(of("Constraints at x") > 100 && of("Transcript") > 1_000, "{profile:?}");
         for part in &profile {
             println!("{:8} {}", part.gas, part.name);
         }
