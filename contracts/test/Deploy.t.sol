@@ -9,12 +9,14 @@ import {Market} from "../../script/Market.s.sol";
 import {IFeatureRing} from "src/interfaces/IFeatureRing.sol";
 import {IModelRegistry} from "src/interfaces/IModelRegistry.sol";
 import {IRebalancingVault} from "src/interfaces/IRebalancingVault.sol";
+import {KeyContract} from "src/libraries/KeyContract.sol";
 import {Epoch} from "src/types/Epoch.sol";
 import {ModelVersion} from "src/types/ModelVersion.sol";
 
 import {AcceptListVerifier} from "./base/AcceptListVerifier.sol";
 import {TestBase} from "./base/TestBase.sol";
 import {vm} from "./base/Vm.sol";
+import {UniswapV3} from "./market/UniswapV3.sol";
 
 /// @notice The scripts deploy what their JSON files say. The files are the examples that stand beside the tests.
 contract DeployTest is TestBase {
@@ -127,5 +129,21 @@ contract DeployTest is TestBase {
         json = vm.replace(json, "\"verifier\":", key);
         Deploy.Deployed memory d = new Deploy().deploy(json);
         vm.assertEq(d.verifier.VK_DIGEST(), bytes32("vk"), "key");
+    }
+
+    function test_keyOfAModelIsDeployedInFrontOfItsShapesVerifier() public {
+        Market.Deployed memory m = _market();
+        string memory json = _deployment(m);
+        bytes memory creation =
+            bytes.concat(type(AcceptListVerifier).creationCode, abi.encode(bytes32("vk"), uint256(6)));
+        address shape = UniswapV3.deploy(creation);
+        bytes memory key = hex"00112233";
+        string memory given = string.concat(
+            "\"shapeVerifier\": \"", vm.toString(shape), "\", \"key\": \"", vm.toString(key), "\", \"was\":"
+        );
+        json = vm.replace(json, "\"verifier\":", given);
+        Deploy.Deployed memory d = new Deploy().deploy(json);
+        vm.assertEq(d.verifier.VK_DIGEST(), bytes32("vk"), "answers of the shape's verifier");
+        vm.assertEq(address(d.verifier).code, KeyContract.runtimeCode(shape, key), "code");
     }
 }
