@@ -5,7 +5,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use vouch_circuit::Shape;
 use vouch_proof::{CircuitDigest, VerifyingKey};
-use vouch_solidity::{Evm, EvmOutcome, Generator, Key, Rules, VerifierParams, compile, shared_creation};
+use vouch_solidity::{
+    Evm, EvmOutcome, GasPart, Generator, Key, Rules, SourceParts, VerifierParams, compile, shared_creation,
+};
 use vouch_verifiers::{CONTRACT, precompiled};
 
 use crate::{
@@ -62,6 +64,8 @@ pub(crate) struct VerifierFile {
 /// What a call in the in-process EVM did, and what the deployment cost.
 pub(crate) struct Call {
     pub(crate) outcome: EvmOutcome,
+    /// Gas by the parts of the verifier, where a map of the source was given.
+    pub(crate) parts: Vec<GasPart>,
     /// Gas to deploy the verifier, which models of one shape share.
     pub(crate) deploy_gas: u64,
     /// Gas to deploy the model's contract with the key; none with the key inside.
@@ -171,8 +175,8 @@ impl VerifierFile {
         (self.form, &self.creation, &self.key) == (other.form, &other.creation, &other.key)
     }
 
-    /// Deploys the verifier in an in-process EVM and calls it.
-    pub(crate) fn call(&self, rules: Rules, calldata: &[u8]) -> Result<Call, Failure> {
+    /// Deploys the verifier in an in-process EVM and calls it; with a map of its source gas is told by its parts.
+    pub(crate) fn call(&self, rules: Rules, calldata: &[u8], map: Option<&SourceParts>) -> Result<Call, Failure> {
         let evm = Evm::new(rules);
         let (called, deploy_gas, key_gas) = match self.key() {
             Some(key) => {
@@ -186,7 +190,8 @@ impl VerifierFile {
                 (verifier, gas, None)
             }
         };
-        Ok(Call { outcome: called.verify(calldata)?, deploy_gas, key_gas })
+        let parts = map.map(|map| called.profile(calldata, map)).transpose()?.unwrap_or_default();
+        Ok(Call { outcome: called.verify(calldata)?, parts, deploy_gas, key_gas })
     }
 }
 

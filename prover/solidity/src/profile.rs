@@ -8,6 +8,7 @@ use revm::Inspector;
 use revm::interpreter::interpreter::EthInterpreter;
 use revm::interpreter::interpreter_types::{Jumps as _, LegacyBytecode as _};
 use revm::interpreter::{CallInputs, CallOutcome, Interpreter};
+use serde::Serialize;
 
 use crate::compile::{SolcPath, mapped};
 use crate::error::Result;
@@ -21,7 +22,7 @@ pub struct SourceParts {
 }
 
 /// Gas of a part of a verification.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct GasPart {
     /// What the gas is for.
     pub name: String,

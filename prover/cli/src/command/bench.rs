@@ -37,6 +37,9 @@ pub(crate) struct Bench {
     /// What the circuits are to be best at.
     #[arg(long, value_enum, default_value_t = Goal::Prover)]
     objective: Goal,
+    /// Also tell what the gas of a verification is for, by part, and what it is under Osaka's rules.
+    #[arg(long, conflicts_with = "plans")]
+    gas_parts: bool,
     /// Measure every plan of a model that the planner takes for sensible, and hold its predictions against them.
     #[arg(long)]
     plans: bool,
@@ -94,6 +97,13 @@ struct Row {
     proof_bytes: Value,
     runtime_bytes: Value,
     gas: Value,
+    /// Gas to deploy the model's key beside its shape's verifier.
+    key_gas: Value,
+    /// What the gas is for, and the gas under Osaka's rules, where that was asked for.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    gas_parts: Value,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    gas_osaka: Value,
     max_abs_error: Value,
     argmax_agreement: Value,
     predicted: Value,
@@ -220,7 +230,18 @@ impl Bench {
         let (prove_seconds, process_seconds) = times[times.len() / 2];
         let mut verify = vouch("verify");
         verify.arg(&dir).arg(&proof).arg("--evm");
+        if self.gas_parts {
+            verify.arg("--gas-parts");
+        }
         let verified = run(verify)?;
+        let gas_osaka = match self.gas_parts {
+            true => {
+                let mut verify = vouch("verify");
+                verify.arg(&dir).arg(&proof).args(["--evm", "--rules", "osaka"]);
+                run(verify)?["gas"].clone()
+            }
+            false => Value::Null,
+        };
         let cost: Cost = serde_json::from_value(compiled.clone())
             .map_err(|error| Failure::new("stage", format!("`vouch compile` names no columns: {error}"), ""))?;
         Ok(Row {
@@ -241,6 +262,9 @@ impl Bench {
             proof_bytes: proven["proof_bytes"].clone(),
             runtime_bytes: verified["runtime_bytes"].clone(),
             gas: verified["gas"].clone(),
+            key_gas: verified["key_gas"].clone(),
+            gas_parts: verified["gas_parts"].clone(),
+            gas_osaka,
             max_abs_error: compiled["max_abs_error"].clone(),
             argmax_agreement: compiled["argmax_agreement"].clone(),
             predicted: compiled["predicted"].clone(),

@@ -2,14 +2,16 @@ use std::{path::PathBuf, time::Instant};
 
 use clap::{Args, ValueEnum};
 use vouch_proof::{ProofFile, verify};
-use vouch_solidity::{Rules, encode_calldata};
+use vouch_solidity::{Rules, SourceParts, encode_calldata};
+
+use super::solc_path;
 
 use crate::{
     failure::Failure,
     model_dir::ModelDir,
     report::{Report, count},
     statement,
-    verifier::VerifierFile,
+    verifier::{self, VerifierFile},
 };
 
 /// Verify a proof, natively or in an in-process EVM.
@@ -25,6 +27,12 @@ pub(crate) struct Verify {
     /// Rules that the EVM follows.
     #[arg(long, value_enum, default_value_t = EvmRules::Cancun)]
     rules: EvmRules,
+    /// Say what the gas is for, by the parts of the verifier's source; needs the Solidity compiler.
+    #[arg(long, requires = "evm")]
+    gas_parts: bool,
+    /// Solidity compiler; the repository's wrapper by default.
+    #[arg(long, env = "VOUCH_SOLC")]
+    solc: Option<PathBuf>,
 }
 
 /// Hard forks that gas is measured under.
@@ -66,7 +74,15 @@ impl Verify {
             return Ok(report);
         }
         let file = VerifierFile::load(&dir, model.digest, &key)?;
-        let call = file.call(self.rules.into(), &encode_calldata(&proof.instances, &proof.bytes))?;
+        let map = match self.gas_parts {
+            true => {
+                let source = verifier::source(&key, file.form)?;
+                Some(SourceParts::compile(&source, &solc_path(self.solc.as_deref())?)?)
+            }
+            false => None,
+        };
+        let calldata = encode_calldata(&proof.instances, &proof.bytes);
+        let call = file.call(self.rules.into(), &calldata, map.as_ref())?;
         let outcome = call.outcome;
         let seconds = start.elapsed().as_secs_f64();
         if !outcome.verified {
@@ -83,6 +99,14 @@ impl Verify {
         if let Some(gas) = call.key_gas {
             report.row("key", format!("{} gas to deploy beside a verifier of the shape", count(gas)));
             report.set("key_gas", gas);
+        }
+        if self.gas_parts {
+            report.line("gas by part:");
+            for part in &call.parts {
+                let calls = part.calls.map_or_else(String::new, |calls| format!("{calls} "));
+                report.line(format!("  {:>9}  {calls}{}", count(part.gas), part.name));
+            }
+            report.set("gas_parts", &call.parts);
         }
         report
             .set("verified", true)

@@ -25,6 +25,7 @@ use crate::mutation::{Case, R};
 use crate::native::{Reference, Twin, Verdict, unpanicked};
 
 sol! {
+    #[allow(unreachable_pub)]
     function verify(uint256[] instances, bytes proof) external view;
 }
 

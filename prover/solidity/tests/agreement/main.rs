@@ -9,6 +9,7 @@ mod circuits;
 mod contracts;
 mod mutation;
 mod native;
+mod past_attacks;
 mod shrink;
 mod subject;
 
