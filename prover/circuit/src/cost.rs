@@ -95,8 +95,8 @@ impl Cost {
             prove_seconds: dot(&model.seconds, &self.seconds_of(k)),
             peak_memory_bytes: dot(&model.bytes, &self.bytes_of(k, parameters)) as u64,
             proof_bytes: parts.proof_bytes() as u64,
-            verify_gas: 140_400 + (6_886 * parts.commitments + 797 * parts.evaluations + 715 * instances) as u64,
-            runtime_bytes: 3_310 + 90 * parts.evaluations as u64,
+            verify_gas: 144_800 + (6_886 * parts.commitments + 797 * parts.evaluations + 715 * instances) as u64,
+            runtime_bytes: 4_050 + 43 * parts.evaluations as u64,
         }
     }
 
