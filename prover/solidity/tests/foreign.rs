@@ -235,10 +235,10 @@ impl Circuit<Fr> for Preimage {
                 let fixed = region.assign_fixed(config.capacity, 0, domain);
                 region.constrain_equal(cells[2], fixed);
                 for (row, constants) in round_constants.iter().enumerate() {
-                    let full = row < 4 || row >= 4 + 57;
+                    let full = !(4..4 + 57).contains(&row);
                     if full { config.full } else { config.partial }.enable(&mut region, row)?;
-                    for i in 0..3 {
-                        region.assign_fixed(config.constants[i], row, constants[i]);
+                    for (column, constant) in config.constants.iter().zip(constants) {
+                        region.assign_fixed(*column, row, *constant);
                     }
                     let boxed: [Value<Fr>; 3] = [0, 1, 2].map(|i| {
                         let added = state[i] + Value::known(constants[i]);
