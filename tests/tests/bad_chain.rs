@@ -13,10 +13,9 @@ use std::{
     sync::OnceLock,
 };
 
-use alloy::node_bindings::{Anvil, AnvilInstance};
 use refusal::{assert_mentions, refusal};
 use vouch_tests::{
-    demo::tools::{foundry_program, vouch, vouch_program},
+    demo::tools::{account_key, anvil, foundry_program, vouch, vouch_program},
     root,
 };
 
@@ -42,14 +41,6 @@ fn model(params: &str) -> PathBuf {
 fn public_model() -> &'static Path {
     static MODEL: OnceLock<PathBuf> = OnceLock::new();
     MODEL.get_or_init(|| model("public"))
-}
-
-fn anvil(chain_id: u64) -> AnvilInstance {
-    Anvil::new().path(foundry_program("anvil").unwrap()).chain_id(chain_id).try_spawn().unwrap()
-}
-
-fn rich_key(anvil: &AnvilInstance) -> String {
-    format!("0x{}", alloy::hex::encode(anvil.keys()[0].to_bytes()))
 }
 
 /// Runs a command that must be refused; its error's code and sentence.
@@ -94,7 +85,7 @@ fn a_deployment_to_a_node_that_is_down_is_refused_without_its_credentials() {
 
 #[test]
 fn a_deployment_from_an_empty_account_is_refused() {
-    let anvil = anvil(31_337);
+    let anvil = anvil(31_337).unwrap();
     let (code, sentence) = deploy_refused(public_model(), &anvil.endpoint(), POOR_KEY, &[]);
     assert_eq!(code, "no_funds");
     assert_mentions(&sentence, &["31337", "send it"]);
@@ -102,18 +93,18 @@ fn a_deployment_from_an_empty_account_is_refused() {
 
 #[test]
 fn a_setup_whose_secret_is_known_stays_on_development_chains() {
-    let anvil = anvil(8_453);
-    let (code, sentence) = deploy_refused(public_model(), &anvil.endpoint(), &rich_key(&anvil), &[]);
+    let anvil = anvil(8_453).unwrap();
+    let (code, sentence) = deploy_refused(public_model(), &anvil.endpoint(), &account_key(&anvil, 0), &[]);
     assert_eq!(code, "insecure_setup");
     assert_mentions(&sentence, &["INSECURE", "8453", "vouch setup"]);
 }
 
 #[test]
 fn a_registry_that_is_none_is_refused() {
-    let anvil = anvil(31_337);
+    let anvil = anvil(31_337).unwrap();
     let nobody = format!("{:#x}", anvil.addresses()[5]);
     let (code, sentence) =
-        deploy_refused(public_model(), &anvil.endpoint(), &rich_key(&anvil), &["--registry", &nobody]);
+        deploy_refused(public_model(), &anvil.endpoint(), &account_key(&anvil, 0), &["--registry", &nobody]);
     assert_eq!(code, "no_registry");
     assert_mentions(&sentence, &["--registry"]);
 }
@@ -159,15 +150,15 @@ fn a_relayer_whose_node_is_down_says_so() {
 
 #[test]
 fn a_relayer_on_another_chain_than_configured_stops() {
-    let anvil = anvil(31_337);
-    let (code, sentence) = relayer_refused("chain", &anvil.endpoint(), 1, &rich_key(&anvil));
+    let anvil = anvil(31_337).unwrap();
+    let (code, sentence) = relayer_refused("chain", &anvil.endpoint(), 1, &account_key(&anvil, 0));
     assert_eq!(code, "wrong_chain");
     assert_mentions(&sentence, &["31337", "chain_id"]);
 }
 
 #[test]
 fn a_relayer_whose_account_is_empty_stops() {
-    let anvil = anvil(31_337);
+    let anvil = anvil(31_337).unwrap();
     let (code, sentence) = relayer_refused("poor", &anvil.endpoint(), 31_337, POOR_KEY);
     assert_eq!(code, "no_funds");
     assert_mentions(&sentence, &["31337", "send it"]);
@@ -175,8 +166,8 @@ fn a_relayer_whose_account_is_empty_stops() {
 
 #[test]
 fn a_relayer_whose_gate_is_no_contract_stops() {
-    let anvil = anvil(31_337);
-    let (code, sentence) = relayer_refused("gate", &anvil.endpoint(), 31_337, &rich_key(&anvil));
+    let anvil = anvil(31_337).unwrap();
+    let (code, sentence) = relayer_refused("gate", &anvil.endpoint(), 31_337, &account_key(&anvil, 0));
     assert_eq!(code, "no_contract");
     assert_mentions(&sentence, &["`gate`", "no contract"]);
 }

@@ -9,13 +9,13 @@ use std::{
 };
 
 use alloy::{
-    node_bindings::{Anvil, AnvilInstance},
+    node_bindings::AnvilInstance,
     primitives::{Address, Bytes, address},
     providers::{Provider, ProviderBuilder, ext::AnvilApi},
 };
 use serde_json::Value;
 use vouch_tests::{
-    demo::tools::{foundry_program, read_json, vouch, vouch_program, vouch_with},
+    demo::tools::{account_key, anvil, foundry_program, read_json, vouch, vouch_program, vouch_with},
     root,
 };
 
@@ -43,8 +43,7 @@ impl World {
         let (onnx, calibration) = (sample("model.onnx"), sample("calibration.json"));
         vouch(&[&["compile", &onnx, "--calibrate", &calibration, "--out", &folder][..], &options].concat()).unwrap();
         vouch(&[&["setup", &folder, "--insecure-dev-srs"][..], setup].concat()).unwrap();
-        let anvil = Anvil::new().path(foundry_program("anvil").unwrap()).chain_id(31_337).try_spawn().unwrap();
-        World { anvil, dir }
+        World { anvil: anvil(31_337).unwrap(), dir }
     }
 
     fn provider(&self) -> impl Provider {
@@ -52,7 +51,7 @@ impl World {
     }
 
     fn key(&self) -> String {
-        format!("0x{}", alloy::hex::encode(self.anvil.keys()[0].to_bytes()))
+        account_key(&self.anvil, 0)
     }
 
     fn deploy(&self, more: &[&str]) -> Value {

@@ -1,6 +1,7 @@
 use std::{fmt::Debug, path::Path};
 
 use serde::Serialize;
+use vouch_relayer::RpcUrl;
 
 /// What a command says when it fails: a stable code, what is wrong, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,6 +29,12 @@ impl Failure {
     pub(crate) fn malformed(path: &Path, problem: &dyn std::fmt::Display) -> Self {
         let message = format!("{} cannot be read: {problem}", path.display());
         Self::new("malformed_file", message, "make it again with this build")
+    }
+
+    /// A node that does not answer, without the credentials of its URL.
+    pub(crate) fn rpc(url: &RpcUrl, error: &dyn std::error::Error) -> Self {
+        let message = format!("{} refused or did not answer: {}", url.label(), url.describe(error));
+        Self::new("rpc", message, "check --rpc-url and that the node runs")
     }
 
     /// The sentence a person reads.

@@ -100,13 +100,14 @@ pub(crate) fn require_compiler(shape: &Shape, form: Form, solc: Option<&Path>) -
 }
 
 impl VerifierFile {
-    /// Generates the verifier of a key. Those of the standard shapes are compiled already; others need the compiler.
+    /// Generates the verifier of a key, and its source. Those of the standard shapes are compiled already; others need
+    /// the compiler.
     pub(crate) fn generate(
         key: &VerifyingKey,
         shape: &Shape,
         form: Form,
         solc: Option<&Path>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<(Self, String), Failure> {
         let source = source(key, form)?;
         let ready = match form {
             Form::Shared => precompiled(&source)?,
@@ -127,7 +128,7 @@ impl VerifierFile {
             }
             Form::Single => (SINGLE_CONTRACT, creation, Vec::new()),
         };
-        Ok(Self {
+        let file = Self {
             format: FORMAT.to_owned(),
             version: VERSION,
             marking: key.is_insecure().then(|| vouch_proof::srs::INSECURE.to_owned()),
@@ -143,7 +144,8 @@ impl VerifierFile {
             creation,
             key: key_bytes,
             abi,
-        })
+        };
+        Ok((file, source))
     }
 
     /// Reads the verifier of a model and its key.

@@ -157,7 +157,8 @@ pub(crate) fn contracts(
     Ok((output.contracts.into_values().flatten().collect(), version))
 }
 
-fn code(contract: &Contract) -> Option<(Bytes, Bytes)> {
+/// Creation code and runtime code.
+pub(crate) fn code(contract: &Contract) -> Option<(Bytes, Bytes)> {
     let evm = contract.evm.as_ref()?;
     let creation = evm.bytecode.as_ref()?.object.as_bytes()?.clone();
     let runtime = evm.deployed_bytecode.as_ref()?.bytecode.as_ref()?.object.as_bytes()?.clone();

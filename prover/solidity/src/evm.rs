@@ -145,8 +145,7 @@ impl DeployedVerifier {
     /// than the gas limit.
     pub fn verify(&self, calldata: &[u8]) -> Result<EvmOutcome> {
         let result = self.call(calldata)?;
-        let zeros = calldata.iter().filter(|byte| **byte == 0).count() as u64;
-        let intrinsic = TRANSACTION_GAS + ZERO_BYTE_GAS * zeros + BYTE_GAS * (calldata.len() as u64 - zeros);
+        let intrinsic = TRANSACTION_GAS + calldata_gas(calldata);
         let (error_name, error_arguments) = match &result {
             ExecutionResult::Success { output, .. } if output.data().is_empty() => (None, vec![]),
             ExecutionResult::Success { .. } => (Some("UnexpectedOutput".to_owned()), vec![]),
@@ -182,12 +181,8 @@ impl DeployedVerifier {
             .build_mainnet_with_inspector(&mut profiler);
         evm.inspect_tx(tx).map_err(|e| Error::Transaction { reason: e.to_string() })?;
         drop(evm);
-        let zeros = calldata.iter().filter(|byte| **byte == 0).count() as u64;
         let part = |name: &str, gas| GasPart { name: name.to_owned(), calls: None, gas };
-        let mut parts = vec![
-            part("transaction", TRANSACTION_GAS),
-            part("calldata", ZERO_BYTE_GAS * zeros + BYTE_GAS * (calldata.len() as u64 - zeros)),
-        ];
+        let mut parts = vec![part("transaction", TRANSACTION_GAS), part("calldata", calldata_gas(calldata))];
         parts.extend(profiler.finish());
         Ok(parts)
     }
@@ -262,6 +257,12 @@ impl DeployedVerifier {
         let outcome = evm.transact(tx).map_err(|e| Error::Transaction { reason: e.to_string() })?;
         Ok(outcome.result)
     }
+}
+
+/// Gas of calldata, floors aside.
+fn calldata_gas(calldata: &[u8]) -> u64 {
+    let zeros = calldata.iter().filter(|byte| **byte == 0).count() as u64;
+    ZERO_BYTE_GAS * zeros + BYTE_GAS * (calldata.len() as u64 - zeros)
 }
 
 fn configure(cfg: &mut revm::context::CfgEnv, rules: Rules) {

@@ -48,7 +48,7 @@ impl KeyContract {
 
 /// Creation code of a shared verifier with `tau * G2` as the constructor's argument.
 pub fn shared_creation(creation: &[u8], s_g2: &G2Affine) -> Vec<u8> {
-    let coordinates = [s_g2.x.c1, s_g2.x.c0, s_g2.y.c1, s_g2.y.c0];
+    let coordinates = word::g2_coordinates(s_g2);
     let argument = coordinates.iter().flat_map(word::coordinate_bytes);
     creation.iter().copied().chain(argument).collect()
 }

@@ -1,6 +1,6 @@
 //! Field elements and numbers as 256-bit EVM words.
 
-use halo2_proofs::halo2curves::bn256::{Fq, Fr};
+use halo2_proofs::halo2curves::bn256::{Fq, Fr, G2Affine};
 use halo2_proofs::halo2curves::ff::PrimeField;
 
 /// A scalar as 32 big-endian bytes.
@@ -15,6 +15,11 @@ pub(crate) fn coordinate_bytes(value: &Fq) -> [u8; 32] {
     let mut bytes = value.to_repr();
     bytes.reverse();
     bytes
+}
+
+/// The coordinates of a point as the pairing's precompile takes them: EIP-197 puts the imaginary part first.
+pub(crate) fn g2_coordinates(point: &G2Affine) -> [Fq; 4] {
+    [point.x.c1, point.x.c0, point.y.c1, point.y.c0]
 }
 
 /// A scalar from 32 big-endian bytes; `None` where they are not below the modulus.

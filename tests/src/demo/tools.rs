@@ -5,6 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use alloy::node_bindings::{Anvil, AnvilInstance};
 use eyre::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
@@ -22,6 +23,19 @@ pub fn foundry_program(name: &str) -> Result<PathBuf> {
         platform.starts_with('-').then(|| package.path().join("bin").join(name)).filter(|path| path.is_file())
     };
     entries.filter_map(|entry| binary(entry.ok()?)).next().ok_or_else(|| eyre::eyre!(missing()))
+}
+
+/// A local chain with this number.
+///
+/// # Errors
+/// Where `anvil` is missing or does not start.
+pub fn anvil(chain_id: u64) -> Result<AnvilInstance> {
+    Anvil::new().path(foundry_program("anvil")?).chain_id(chain_id).try_spawn().context("anvil did not start")
+}
+
+/// The key of one of a local chain's accounts; they are public.
+pub fn account_key(anvil: &AnvilInstance, account: usize) -> String {
+    format!("0x{}", alloy::hex::encode(anvil.keys()[account].to_bytes()))
 }
 
 /// The `vouch` command that was built beside this program.

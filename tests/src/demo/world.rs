@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     contracts::{IFeatureRing, IPoolOperator, ITestToken, IVault},
-    tools::{forge_script, foundry_program, read_json, vouch_with, write_json},
+    tools::{account_key, forge_script, foundry_program, read_json, vouch_with, write_json},
 };
 
 /// Length of an epoch on the local chain: a trading day.
@@ -83,7 +83,7 @@ impl World {
                 "liquidity": 50_000 * UNIT, "observations": 400, "deployerBalance": format!("{}", U256::from(UNIT) * U256::from(1_000_000_000_000_u64)),
             }),
         )?;
-        let key = format!("0x{}", alloy::hex::encode(anvil.keys()[0].to_bytes()));
+        let key = account_key(&anvil, 0);
         forge_script(
             "script/Market.s.sol:Market",
             &anvil.endpoint(),
@@ -270,12 +270,12 @@ impl World {
 
     /// The deployer's key; anvil's keys are public.
     pub fn key(&self) -> String {
-        format!("0x{}", alloy::hex::encode(self.anvil.keys()[0].to_bytes()))
+        account_key(&self.anvil, 0)
     }
 
     /// The relayer's key, another account than the deployer's.
     pub fn relayer_key(&self) -> String {
-        format!("0x{}", alloy::hex::encode(self.anvil.keys()[1].to_bytes()))
+        account_key(&self.anvil, 1)
     }
 
     /// The provider.

@@ -22,7 +22,7 @@ use crate::{
     model_dir::{Model, ModelDir},
     progress,
     report::Report,
-    verifier::{self, VerifierFile},
+    verifier::VerifierFile,
 };
 
 /// Check a deployment from the ONNX file to the code on the chain: everything is made again and compared.
@@ -76,8 +76,7 @@ impl AuditDeployment {
             return Err(Failure::new("not_set_up", "the bill names no setup", "run `vouch setup` first"));
         };
         let key = rebuilt_key(&dir, &model)?;
-        let made = VerifierFile::generate(&key, &model.plan.shape, setup.form, self.solc.as_deref())?;
-        let source = verifier::source(&key, setup.form)?;
+        let (made, source) = VerifierFile::generate(&key, &model.plan.shape, setup.form, self.solc.as_deref())?;
         let rebuilt = Setup::of(&made, &source, &key, dir.load_powers(&key)?.provenance());
         compare_setups(setup, &rebuilt, &mut chain);
         runtime()?.block_on(self.deployments(&bill, &model, &made, &mut chain))?;
@@ -165,9 +164,8 @@ impl AuditDeployment {
             .model_id
             .parse()
             .map_err(|_| Failure::new("bill_malformed", format!("{} is no model id", at.model_id), "deploy again"))?;
-        let calls = (registry.getVersion(id, at.version), registry.route(id, at.version));
-        let getVersionReturn { commitment, binding: bound, .. } =
-            calls.0.call().await.map_err(|error| self.rpc(&error))?;
+        let version = registry.getVersion(id, at.version).call().await.map_err(|error| self.rpc(&error))?;
+        let getVersionReturn { commitment, binding: bound, .. } = version;
         let circuit = B256::from(*bill.model.circuit.as_bytes());
         let what = |part: &str| format!("{part} of model {id} in {}", at.registry);
         let verifying_key = bill.setup.as_ref().map(|setup| setup.verifying_key).unwrap_or_default();
@@ -176,7 +174,7 @@ impl AuditDeployment {
         chain.same(what("verifier"), deployment.verifier.address, bound.verifier);
         let expected = binding(model, deployment.verifier.address)?;
         chain.same(what("binding"), hex::encode(expected.abi_encode()), hex::encode(bound.abi_encode()));
-        let pinned = match calls.1.call().await {
+        let pinned = match registry.route(id, at.version).call().await {
             Ok(route) => route.codeHash.to_string(),
             Err(_) => "not usable now".to_owned(),
         };
@@ -185,8 +183,7 @@ impl AuditDeployment {
     }
 
     fn rpc(&self, error: &dyn std::error::Error) -> Failure {
-        let message = format!("{} refused or did not answer: {}", self.rpc_url.label(), self.rpc_url.describe(error));
-        Failure::new("rpc", message, "check --rpc-url and that the node runs")
+        Failure::rpc(&self.rpc_url, error)
     }
 }
 

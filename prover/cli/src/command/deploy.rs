@@ -105,7 +105,7 @@ impl Deploy {
     /// `verifier.json` says.
     fn checked_verifier(&self, dir: &ModelDir, model: &Model, key: &VerifyingKey) -> Result<VerifierFile, Failure> {
         let file = VerifierFile::load(dir, model.digest, key)?;
-        let made = VerifierFile::generate(key, &model.plan.shape, file.form, self.solc.as_deref())?;
+        let (made, _) = VerifierFile::generate(key, &model.plan.shape, file.form, self.solc.as_deref())?;
         if made.is_same_code(&file) {
             return Ok(made);
         }
@@ -139,19 +139,19 @@ impl Deploy {
         let shape = self.place(&provider, &verifier.creation, &runtime).await?;
         let mut report = Report::new();
         let mut shape_verifier = None;
-        let placed = match verifier.key() {
+        let Placed { contract: placed, gas } = match verifier.key() {
             Some(data) => {
-                shape_verifier = Some(Contract { address: shape.address, code_hash: keccak256(&runtime) });
                 report.row(&format!("verifier of the shape {}", verifier.shape), &shape);
-                report.set("shape_verifier", shape.address).set("shape_verifier_gas", shape.gas);
-                let contract = data.contract(shape.address);
+                let address = shape.contract.address;
+                report.set("shape_verifier", address).set("shape_verifier_gas", shape.gas);
+                shape_verifier = Some(shape.contract);
+                let contract = data.contract(address);
                 self.place(&provider, &contract.creation, &contract.runtime).await?
             }
             None => shape,
         };
-        let address = placed.address;
-        let code_hash = keccak256(provider.get_code_at(address).await.map_err(|error| self.rpc(&error))?);
-        report.row(&format!("verifier of {}", model.graph.name), &placed);
+        let Contract { address, code_hash } = placed;
+        report.row(&format!("verifier of {}", model.graph.name), Placed { contract: placed.clone(), gas });
         report.line(format!("  on chain {chain}"));
         report.row("code hash", code_hash).row("powers of tau", provenance);
         if provenance.is_insecure() {
@@ -162,13 +162,8 @@ impl Deploy {
             .set("verifier", address)
             .set("code_hash", code_hash)
             .set("chain_id", chain)
-            .set("gas", placed.gas);
-        let mut deployment = Deployment {
-            chain_id: chain,
-            shape_verifier,
-            verifier: Contract { address, code_hash },
-            registration: None,
-        };
+            .set("gas", gas);
+        let mut deployment = Deployment { chain_id: chain, shape_verifier, verifier: placed, registration: None };
         if let Some(registry) = self.registry {
             let id = self.register(&provider, registry, address, model, key).await?;
             report.row("model id", id).set("model_id", id);
@@ -182,8 +177,9 @@ impl Deploy {
         let code_at = async |address| provider.get_code_at(address).await.map_err(|error| self.rpc(&error));
         let salt = B256::ZERO;
         let known = DEPLOYMENT_PROXY.create2_from_code(salt, creation);
+        let placed = |address, gas| Placed { contract: Contract { address, code_hash: keccak256(runtime) }, gas };
         let request = if *code_at(known).await? == *runtime {
-            return Ok(Placed { address: known, gas: 0 });
+            return Ok(placed(known, 0));
         } else if code_at(DEPLOYMENT_PROXY).await?.is_empty() {
             TransactionRequest::default().with_deploy_code(creation.to_vec())
         } else {
@@ -208,7 +204,7 @@ impl Deploy {
                 "do not use that contract; ask another node with --rpc-url",
             ));
         }
-        Ok(Placed { address, gas: receipt.gas_used })
+        Ok(placed(address, receipt.gas_used))
     }
 
     /// Registers the model with its verifier; the model's id.
@@ -244,8 +240,7 @@ impl Deploy {
     }
 
     fn rpc(&self, error: &dyn std::error::Error) -> Failure {
-        let message = format!("{} refused or did not answer: {}", self.rpc_url.label(), self.rpc_url.describe(error));
-        Failure::new("rpc", message, "check --rpc-url and that the node runs")
+        Failure::rpc(&self.rpc_url, error)
     }
 
     /// A call of the registry that failed: by its own words where it reverted.
@@ -268,7 +263,7 @@ impl Deploy {
 
 /// A contract on the chain.
 struct Placed {
-    address: Address,
+    contract: Contract,
     /// Gas that its deployment cost now; none where it was there.
     gas: u64,
 }
@@ -276,8 +271,8 @@ struct Placed {
 impl fmt::Display for Placed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.gas {
-            0 => write!(f, "{}, deployed before", self.address),
-            gas => write!(f, "{}, deployed for {} gas", self.address, count(gas)),
+            0 => write!(f, "{}, deployed before", self.contract.address),
+            gas => write!(f, "{}, deployed for {} gas", self.contract.address, count(gas)),
         }
     }
 }

@@ -8,7 +8,6 @@ use vouch_proof::{DevelopmentSeed, LogRows, ProvingKey, Srs, Trust};
 use vouch_solidity::standard_json;
 
 use super::solc_path;
-
 use crate::{
     bill::{self, Bill},
     failure::Failure,
@@ -44,6 +43,7 @@ impl Setup {
     pub(crate) fn execute(self) -> Result<Report, Failure> {
         let dir = ModelDir::new(&self.dir);
         let model = dir.load()?;
+        let mut bill = Bill::load(&dir)?;
         let form = if self.single { Form::Single } else { Form::Shared };
         verifier::require_compiler(&model.plan.shape, form, self.solc.as_deref())?;
         let start = Instant::now();
@@ -58,10 +58,9 @@ impl Setup {
         let keygen_seconds = start.elapsed().as_secs_f64();
 
         let verifying = key.verifying();
-        let verifier = progress::timed("making the verifier", Duration::from_secs(8), || {
+        let (verifier, source) = progress::timed("making the verifier", Duration::from_secs(8), || {
             VerifierFile::generate(verifying, &model.plan.shape, form, self.solc.as_deref())
         })?;
-        let source = verifier::source(verifying, form)?;
         let reader = match solc_path(self.solc.as_deref()) {
             Ok(solc) => statement::save_compiled(&dir, &statement::layout(&model)?, &solc).map(|()| true)?,
             Err(_) if self.solc.is_none() => false,
@@ -74,7 +73,6 @@ impl Setup {
         write(&dir.verifier_source(), source.as_bytes())?;
         write(&dir.verifier_input(), standard_json(&source).as_bytes())?;
         write_json(&dir.verifier(), &verifier)?;
-        let mut bill = Bill::load(&dir)?;
         bill.note_setup(bill::Setup::of(&verifier, &source, verifying, srs.provenance()));
         bill.save(&dir)?;
 

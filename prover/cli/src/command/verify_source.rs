@@ -79,10 +79,7 @@ impl VerifySource {
 
 async fn compare(rpc_url: &RpcUrl, address: Address, expected: &[u8], form: Form) -> Result<(), Failure> {
     let provider = ProviderBuilder::new().connect_http(rpc_url.url().clone());
-    let code = provider.get_code_at(address).await.map_err(|error| {
-        let message = format!("{} refused or did not answer: {}", rpc_url.label(), rpc_url.describe(&error));
-        Failure::new("rpc", message, "check --rpc-url and that the node runs")
-    })?;
+    let code = provider.get_code_at(address).await.map_err(|error| Failure::rpc(rpc_url, &error))?;
     if *code == *expected {
         return Ok(());
     }

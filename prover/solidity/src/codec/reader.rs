@@ -4,7 +4,7 @@ use foundry_compilers::artifacts::output_selection::OutputSelection;
 use serde_json::Value;
 
 use super::layout::StatementLayout;
-use crate::compile::{SolcPath, contracts, settings};
+use crate::compile::{SolcPath, code, contracts, settings};
 use crate::error::{Error, Result};
 
 /// What a caller off the chain needs of a statement: an ABI of typed functions, what they do, and code to run them.
@@ -41,18 +41,14 @@ impl StatementLayout {
         let contract = self.reader();
         let compiled = contracts.remove(&contract).ok_or_else(|| failed(format!("it left out {contract}")))?;
         let json = |value: serde_json::Result<Value>| value.map_err(|e| failed(e.to_string()));
-        let code = compiled.evm.as_ref().and_then(|evm| {
-            let runtime = evm.deployed_bytecode.as_ref()?.bytecode.as_ref()?.object.as_bytes()?;
-            Some((evm.bytecode.as_ref()?.object.as_bytes()?.to_vec(), runtime.to_vec()))
-        });
-        let (creation, runtime) = code.ok_or_else(|| failed(format!("it gave no code of {contract}")))?;
+        let (creation, runtime) = code(&compiled).ok_or_else(|| failed(format!("it gave no code of {contract}")))?;
         Ok(CompiledReader {
             abi: json(serde_json::to_value(&compiled.abi))?,
             userdoc: json(serde_json::to_value(&compiled.userdoc))?,
             devdoc: json(serde_json::to_value(&compiled.devdoc))?,
             contract,
-            creation,
-            runtime,
+            creation: creation.to_vec(),
+            runtime: runtime.to_vec(),
             compiler,
         })
     }

@@ -203,9 +203,8 @@ fn render(name: &str, shape: &Shape<'_>, form: Form<'_>) -> Result<String> {
     Ok(contract.render()?)
 }
 
-/// The coordinates of a point as the pairing's precompile takes them: EIP-197 puts the imaginary part first.
 fn g2_words(point: &G2Affine) -> [String; 4] {
-    [point.x.c1, point.x.c0, point.y.c1, point.y.c0].map(|coordinate| word::coordinate(&coordinate))
+    word::g2_coordinates(point).map(|coordinate| word::coordinate(&coordinate))
 }
 
 /// Addresses of four words.

@@ -202,20 +202,20 @@ impl Writer<'_> {
 
     fn calldata(&mut self, proof_bytes: usize) {
         line!(self, "if gt(mload(0x40), {BASE:#x}) {{ revert(0, 0) }}");
-        let copied = match &self.key {
-            KeyAccess::Copy { address, layout } => Some((*address, layout.bytes())),
-            KeyAccess::Constants(_) => None,
+        let count = match &self.key {
+            KeyAccess::Constants(values) => values.instances().to_string(),
+            KeyAccess::Copy { address, layout } => {
+                let (address, bytes, other) = (*address, layout.bytes(), Failure::KeyOfAnotherShape.yul());
+                let verifier = self.key_text(KeyWord::Verifier);
+                line!(self, "// The key: the end of the code of the contract that is called.");
+                line!(
+                    self,
+                    "extcodecopy(address(), {address:#x}, sub(extcodesize(address()), {bytes:#x}), {bytes:#x})"
+                );
+                line!(self, "if iszero(eq({verifier}, VERIFIER)) {{ fail({other}) }}");
+                format!("shr(8, {})", self.key_text(KeyWord::Size))
+            }
         };
-        let count = match (&self.key, copied) {
-            (KeyAccess::Constants(values), _) => values.instances().to_string(),
-            (KeyAccess::Copy { .. }, _) => format!("shr(8, {})", self.key_text(KeyWord::Size)),
-        };
-        if let Some((address, bytes)) = copied {
-            let other = Failure::KeyOfAnotherShape.yul();
-            line!(self, "// The key: the end of the code of the contract that is called.");
-            line!(self, "extcodecopy(address(), {address:#x}, sub(extcodesize(address()), {bytes:#x}), {bytes:#x})");
-            line!(self, "if iszero(eq({}, VERIFIER)) {{ fail({other}) }}", self.key_text(KeyWord::Verifier));
-        }
         line!(self, "// Calldata: the canonical encoding and nothing else.");
         let count_error = Failure::InstanceCount.yul();
         line!(self, "if iszero(eq(instances.length, {count})) {{ fail2({count_error}, instances.length, {count}) }}");

@@ -2,9 +2,8 @@
 
 use alloy_primitives::U256;
 use alloy_sol_types::SolCall;
-use vouch_solidity::compile;
 
-use crate::circuits::{self, Keyed, Recipe};
+use crate::circuits::{Keyed, Recipe};
 use crate::contracts::{Contract, calldata, compile_unoptimised, flat_calldata, reference_source, verifyCall};
 use crate::mutation::{Case, R};
 use crate::native::Twin;
@@ -24,9 +23,7 @@ impl Target {
         let source = reference_source(&twin, keyed.recipe.instances).unwrap();
         let reference = compile_unoptimised(&[source]).remove(0).unwrap();
         let (instances, proof) = keyed.prove(2);
-        let compiled = compile(&keyed.shared_source(), &circuits::solc()).unwrap();
-        let creation = vouch_solidity::shared_creation(&compiled.creation, &keyed.params.s_g2);
-        let ours = Contract::deploy_shared(&creation, &keyed.key()).unwrap();
+        let ours = Contract::deploy_shared(&keyed.compile_shared(), &keyed.key()).unwrap();
         let theirs = Contract::deploy(&reference).unwrap();
         let honest = Case::new(&instances, proof);
         assert!(ours.verdict(calldata(&honest)).accepted && theirs.verdict(flat_calldata(&honest)).accepted);
@@ -73,9 +70,7 @@ fn arrays_elsewhere_than_a_fixed_reader_looks_are_refused() {
 fn no_caller_chooses_the_key() {
     let target = Target::new();
     let own = Keyed::new(&Recipe { fixed_seed: 1, ..target.keyed.recipe.clone() });
-    let compiled = compile(&own.shared_source(), &circuits::solc()).unwrap();
-    let creation = vouch_solidity::shared_creation(&compiled.creation, &own.params.s_g2);
-    let attackers = Contract::deploy_shared(&creation, &own.key()).unwrap();
+    let attackers = Contract::deploy_shared(&own.compile_shared(), &own.key()).unwrap();
     let (instances, proof) = own.prove(2);
     let forged = Case::new(&instances, proof);
     assert!(attackers.verdict(calldata(&forged)).accepted);
