@@ -1,7 +1,9 @@
-//! A proof of a real model: change any word of it, or any public value, and both verifiers refuse it, the native one and
-//! the generated contract in the EVM.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! A proof of a real model: change any bit or word of it, any public value, or anything of the calldata around them, and
+//! all verifiers refuse it: the native one, the generated contract with the key inside, and the one shared between keys.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+use std::cell::Cell;
+use std::ops::Range;
 use std::sync::Arc;
 
 use alloy::primitives::U256;
@@ -37,6 +39,12 @@ struct Case {
     shared: DeployedVerifier,
     proof: Proof,
     calldata: Vec<u8>,
+    /// Words of the proof that are scalars; the others are coordinates.
+    scalars: Range<usize>,
+    /// How many changed proofs or statements were refused natively.
+    native_mutants: Cell<usize>,
+    /// How many changed calldata both contracts refused.
+    evm_mutants: Cell<usize>,
 }
 
 /// The rebalancer on its sample input, from ONNX file to deployed verifier.
@@ -73,7 +81,13 @@ fn rebalancer(weights: WeightPlacement) -> Case {
     let source = generator.solidity("Verifier").unwrap();
     let contract = evm.deploy(&compile(&source, &SolcPath::in_repository(&root())).unwrap().creation).unwrap();
     let calldata = encode_calldata(&proof.instances, &proof.bytes);
-    Case { key, contract, shared, proof, calldata }
+    let vk = verifying.halo2();
+    let pieces = vk.get_domain().get_quotient_poly_degree();
+    let products = vk.cs().permutation().get_columns().len().div_ceil(pieces - 1);
+    let points = vk.cs().num_advice_columns() + products + 1 + pieces;
+    let scalars = 2 * points..proof.bytes.len() / 32 - 4;
+    let (native_mutants, evm_mutants) = (Cell::new(0), Cell::new(0));
+    Case { key, contract, shared, proof, calldata, scalars, native_mutants, evm_mutants }
 }
 
 impl Case {
@@ -89,18 +103,38 @@ impl Case {
         Self::INSTANCES + 32 * (self.proof.instances.len() + 1)
     }
 
-    fn assert_evm_refuses(&self, changes: &[(usize, U256)], what: &str) {
+    /// First words of the points.
+    fn points(&self) -> Vec<usize> {
+        let behind = (self.scalars.end..self.proof.bytes.len() / 32).step_by(2);
+        (0..self.scalars.start).step_by(2).chain(behind).collect()
+    }
+
+    fn assert_native_refuses(&self, proof: &Proof, what: &str) {
+        assert!(verify(self.key.verifying(), proof).is_err(), "the native verifier accepts {what}");
+        self.native_mutants.set(self.native_mutants.get() + 1);
+    }
+
+    /// Both contracts refuse the calldata; returns the names of their errors.
+    fn assert_evm_refuses(&self, calldata: &[u8], what: &str) -> [String; 2] {
+        assert_ne!(calldata, self.calldata, "{what} changes nothing");
+        let names = [("contract", &self.contract), ("shared verifier", &self.shared)].map(|(form, contract)| {
+            let outcome = contract.verify(calldata).unwrap();
+            assert!(!outcome.verified, "the {form} accepts {what}");
+            outcome.error_name.unwrap()
+        });
+        self.evm_mutants.set(self.evm_mutants.get() + 1);
+        names
+    }
+
+    /// Words of the calldata changed: both contracts refuse it for a reason that they name.
+    fn assert_evm_names(&self, changes: &[(usize, U256)], what: &str) {
         let mut calldata = self.calldata.clone();
         for (at, value) in changes {
             calldata[*at..at + 32].copy_from_slice(&value.to_be_bytes::<32>());
         }
-        assert_ne!(calldata, self.calldata, "{what} changes nothing");
-        let outcome = self.contract.verify(&calldata).unwrap();
-        assert!(!outcome.verified, "the contract accepts {what}");
-        let name = outcome.error_name.unwrap();
-        assert!(!matches!(name.as_str(), "EmptyRevert" | "UnknownError"), "{what}: {name}");
-        // A point that is none takes nearly all gas, and behind the key's contract there may be too little left to name it.
-        assert!(!self.shared.verify(&calldata).unwrap().verified, "the shared verifier accepts {what}");
+        for name in self.assert_evm_refuses(&calldata, what) {
+            assert!(!matches!(name.as_str(), "EmptyRevert" | "UnknownError"), "{what}: {name}");
+        }
     }
 
     /// Puts values in the place of words of the proof.
@@ -109,9 +143,39 @@ impl Case {
         for (word, value) in changes {
             proof.bytes[32 * word..32 * word + 32].copy_from_slice(&value.to_be_bytes::<32>());
         }
-        assert!(verify(self.key.verifying(), &proof).is_err(), "the native verifier accepts {what}");
+        self.assert_native_refuses(&proof, what);
         let changes: Vec<_> = changes.iter().map(|(word, value)| (self.proof_start() + 32 * word, *value)).collect();
-        self.assert_evm_refuses(&changes, what);
+        self.assert_evm_names(&changes, what);
+    }
+
+    fn assert_no_bit_can_change(&self) {
+        let mut proof = self.proof.clone();
+        for bit in 0..8 * proof.bytes.len() {
+            proof.bytes[bit / 8] ^= 1 << (bit % 8);
+            self.assert_native_refuses(&proof, &format!("bit {bit} flipped"));
+            proof.bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+
+    fn assert_no_point_can_change(&self) {
+        let q = Q.parse::<U256>().unwrap();
+        let (zero, one, two) = (U256::ZERO, U256::from(1), U256::from(2));
+        let points = self.points();
+        for (i, word) in points.iter().copied().enumerate() {
+            let (x, y) = (self.word(word), self.word(word + 1));
+            let next = points[(i + 1) % points.len()];
+            let others = [
+                ("the identity", zero, zero),
+                ("its negative", x, q - y),
+                ("the generator", one, two),
+                ("with both coordinates q more", x + q, y + q),
+                ("with its coordinates swapped", y, x),
+                ("the point behind it", self.word(next), self.word(next + 1)),
+            ];
+            for (how, x, y) in others {
+                self.assert_proof_refused(&[(word, x), (word + 1, y)], &format!("the point at word {word} as {how}"));
+            }
+        }
     }
 
     fn assert_no_word_can_change(&self) {
@@ -156,13 +220,52 @@ impl Case {
                 let mut proof = self.proof.clone();
                 proof.instances[i] = scalar_from_be(&other.to_be_bytes()).unwrap();
                 assert_ne!(proof.instances[i], *honest);
-                assert!(verify(self.key.verifying(), &proof).is_err(), "the native verifier accepts {what}");
-                self.assert_evm_refuses(&[(at, other)], &what);
+                self.assert_native_refuses(&proof, &what);
+                self.assert_evm_names(&[(at, other)], &what);
             }
             // The same residue under another name; there is none natively, where instances are field elements.
             for alias in [value + r, value + r + r, U256::MAX] {
-                self.assert_evm_refuses(&[(at, alias)], &format!("instance {i} as {alias}"));
+                self.assert_evm_names(&[(at, alias)], &format!("instance {i} as {alias}"));
             }
+        }
+    }
+
+    /// Selector, offsets and lengths, and how the parts lie.
+    fn assert_calldata_has_one_encoding(&self) {
+        let honest = &self.calldata;
+        let length_at = self.proof_start() - 32;
+        for at in (0..Self::INSTANCES).chain(length_at..self.proof_start()) {
+            for bit in 0..8 {
+                let mut calldata = honest.clone();
+                calldata[at] ^= 1 << bit;
+                self.assert_evm_refuses(&calldata, &format!("bit {bit} of calldata's byte {at} flipped"));
+            }
+        }
+        for length in (0..honest.len()).step_by(32).chain(honest.len() - 32..honest.len()) {
+            self.assert_evm_refuses(&honest[..length], &format!("calldata cut to {length} bytes"));
+        }
+        for length in (1..=32).chain([64, 1024]) {
+            for byte in [0x00, 0xff] {
+                let longer = [honest.clone(), vec![byte; length]].concat();
+                self.assert_evm_refuses(&longer, &format!("{length} times {byte:#x} behind calldata"));
+            }
+        }
+        let word = |value: usize| U256::from(value).to_be_bytes::<32>();
+        let (selector, instances, proof) =
+            (&honest[..4], &honest[Self::INSTANCES - 32..length_at], &honest[length_at..]);
+        let parts = |first: usize, second: usize, rest: &[&[u8]]| {
+            [[selector, &word(first), &word(second)].concat(), rest.concat()].concat()
+        };
+        let gap = [0; 32];
+        let (start, end) = (64, 64 + instances.len());
+        for (what, calldata) in [
+            ("the proof before the instances", parts(start + proof.len(), start, &[proof, instances])),
+            ("a gap before the instances", parts(start + 32, end + 32, &[&gap, instances, proof])),
+            ("a gap before the proof", parts(start, end + 32, &[instances, &gap, proof])),
+            ("a second copy of the instances", parts(end, end + instances.len(), &[instances, instances, proof])),
+            ("a second copy of the proof", parts(start, end + proof.len(), &[instances, proof, proof])),
+        ] {
+            self.assert_evm_refuses(&calldata, what);
         }
     }
 }
@@ -172,16 +275,21 @@ fn assert_nothing_can_change(weights: WeightPlacement) {
     verify(case.key.verifying(), &case.proof).unwrap();
     assert!(case.contract.verify(&case.calldata).unwrap().verified);
     assert!(case.shared.verify(&case.calldata).unwrap().verified);
-    case.assert_no_instance_can_change();
+    case.assert_no_bit_can_change();
     case.assert_no_word_can_change();
+    case.assert_no_point_can_change();
+    case.assert_no_instance_can_change();
+    case.assert_calldata_has_one_encoding();
+    let (native, evm) = (case.native_mutants.get(), case.evm_mutants.get());
+    println!("{weights:?} weights: {native} mutants refused natively, {evm} by both contracts, none accepted");
 }
 
 #[test]
-fn no_word_of_a_proof_with_public_weights_can_change() {
+fn nothing_of_a_proof_with_public_weights_can_change() {
     assert_nothing_can_change(WeightPlacement::Public);
 }
 
 #[test]
-fn no_word_of_a_proof_with_private_weights_can_change() {
+fn nothing_of_a_proof_with_private_weights_can_change() {
     assert_nothing_can_change(WeightPlacement::Private);
 }

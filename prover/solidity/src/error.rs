@@ -109,14 +109,6 @@ pub enum Error {
         /// The name that was asked for.
         name: String,
     },
-    /// The working memory of the verifier would not fit the 16-bit addresses of its tables.
-    #[error("the verifier would need {bytes} bytes of memory, {limit} at most; use fewer columns or instances")]
-    MemoryTooLarge {
-        /// Bytes needed.
-        bytes: usize,
-        /// Largest supported size.
-        limit: usize,
-    },
     /// A public port cannot be part of a statement.
     #[error("port `{port}` cannot be part of a statement: {reason}")]
     Port {

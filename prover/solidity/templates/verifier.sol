@@ -129,25 +129,23 @@ contract {{ name }} {
                 }
                 fail1({{ Failure::PrecompileFailed.yul() }}, precompile)
             }
-            // S := C_0 + k C_1 + k^2 C_2 + ..., k at {{ s_scalar }}. The table lists the
-            // commitments' addresses, last first, two bytes each.
-            function horner(from, to) {
-                mcopy({{ s }}, and(mload(from), 0xffff), 0x40)
-                for { from := add(from, 2) } lt(from, to) { from := add(from, 2) } {
-                    mcopy({{ t_second }}, and(mload(from), 0xffff), 0x40)
-                    let ok := and(eq(returndatasize(), 0x40), staticcall(gas(), 7, {{ s }}, 0x60, {{ t }}, 0x40))
-                    if iszero(and(ok, and(eq(returndatasize(), 0x40), staticcall(gas(), 6, {{ t }}, 0x80, {{ s }}, 0x40)))) {
-                        blame(sub(7, ok))
-                    }
+            // A precompile that refuses its input takes all gas that it is given. After a multiplication that
+            // was refused the addition is given none, so that some is left to name the point.
+
+            // One step of Horner's rule: S := k S + P, k at {{ s_scalar }}.
+            function horner(p) {
+                mcopy({{ t_second }}, p, 0x40)
+                let ok := and(eq(returndatasize(), 0x40), staticcall(gas(), 7, {{ s }}, 0x60, {{ t }}, 0x40))
+                if iszero(and(ok, and(eq(returndatasize(), 0x40), staticcall(mul(ok, gas()), 6, {{ t }}, 0x80, {{ s }}, 0x40)))) {
+                    blame(sub(7, ok))
                 }
             }
-            // F := F + k P
+            // F := k P + F
             function accumulate(p, k) {
                 mcopy({{ t }}, p, 0x40)
                 mstore({{ t_second }}, k)
-                let ok := and(eq(returndatasize(), 0x40), staticcall(gas(), 7, {{ t }}, 0x60, {{ t }}, 0x40))
-                mcopy({{ t_second }}, {{ f }}, 0x40)
-                if iszero(and(ok, and(eq(returndatasize(), 0x40), staticcall(gas(), 6, {{ t }}, 0x80, {{ f }}, 0x40)))) {
+                let ok := and(eq(returndatasize(), 0x40), staticcall(gas(), 7, {{ t }}, 0x60, {{ multiple }}, 0x40))
+                if iszero(and(ok, and(eq(returndatasize(), 0x40), staticcall(mul(ok, gas()), 6, {{ multiple }}, 0x80, {{ f }}, 0x40)))) {
                     blame(sub(7, ok))
                 }
             }

@@ -3,7 +3,6 @@
 
 mod circuits;
 
-use circuits::{Keyed, Recipe};
 use halo2_proofs::circuit::{Layouter, SimpleFloorPlanner, Value};
 use halo2_proofs::halo2curves::bn256::{Bn256, Fr, G1Affine, G2Affine};
 use halo2_proofs::halo2curves::ff::Field;
@@ -186,15 +185,6 @@ fn a_contract_name_that_is_no_identifier_is_refused() {
         let error = generator.solidity(name).err().unwrap();
         assert!(matches!(&error, Error::ContractName { name: n } if n == name), "{error}");
     }
-}
-
-#[test]
-fn memory_beyond_the_tables_is_refused() {
-    let recipe = Recipe { free: 900, lanes: 900, ..Recipe::default() };
-    let keyed = Keyed::new(&recipe);
-    let generator = Generator::new(keyed.vk(), &keyed.params).unwrap();
-    let error = generator.solidity("Verifier").err().unwrap();
-    assert!(matches!(error, Error::MemoryTooLarge { limit: 65_536, .. }), "{error}");
 }
 
 #[test]

@@ -376,7 +376,7 @@ impl<'a> Pass<'a> {
         let alone = table.error(samples, inputs, 0.0);
         let greatest = read.state.errors.most();
         let smallest = read.state.errors.iter().fold(greatest, f64::min);
-        let ratio = (greatest / smallest).powf(1.0 / ERROR_LEVELS as f64);
+        let ratio = libm::pow(greatest / smallest, 1.0 / ERROR_LEVELS as f64);
         let levels: Vec<(f64, f64)> = if ratio.is_finite() && ratio > LEVELS_APART {
             let level = |n: usize| smallest * ratio.powi(n as i32 + 1);
             let levels = (0..ERROR_LEVELS - 1).map(level).chain([greatest]);

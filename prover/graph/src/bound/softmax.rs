@@ -172,11 +172,11 @@ impl Pass<'_> {
         let n = e.group as f64;
         let sum = denominator.reach.lo;
         // The sum of what the ideal arguments give, cut as those of the integer graph.
-        let ideal = (sum - total.error) * (-e.argument).exp();
+        let ideal = (sum - total.error) * libm::exp(-e.argument);
         if sum.min(ideal) <= 0.0 {
             return None;
         }
-        let moved = (e.argument / 2.0).tanh();
+        let moved = libm::tanh(e.argument / 2.0);
         let one = moved + (e.table + total.error) / sum + e.cut * (1.0 + n) / ideal + half;
         let row = 2.0 * moved + (n * e.table + total.error) / sum + 2.0 * n * e.cut / ideal + n * half;
         // Numerators of a row come to the denominator but for what rounding made of both.

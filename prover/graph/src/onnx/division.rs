@@ -79,7 +79,7 @@ fn modulo(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<
     not_zero(node, y)?;
     let of_dividend = node.flag("fmod", false)?;
     let power = y.known().and_then(|known| {
-        let first = known.first().copied().filter(|d| d.log2().fract() == 0.0)?;
+        let first = known.first().copied().filter(|d| libm::log2(*d).fract() == 0.0)?;
         known.iter().all(|d| *d == first).then_some(first)
     });
     let (x, y) = pair(b, node, x, y)?;

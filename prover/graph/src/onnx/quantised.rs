@@ -81,7 +81,7 @@ fn rounded(b: &mut Builder, x: &Value, scale: &Value) -> Result<Value, GraphErro
     if let Some(known) = scale.known()
         && let Some(first) = known.first().copied()
         && known.iter().all(|s| *s == first)
-        && first.log2().fract() == 0.0
+        && libm::log2(first).fract() == 0.0
     {
         let quotient = b.affine(&x.with_element(Element::Real), vec![1.0 / first], vec![0.0])?;
         return b.round_even(&quotient);

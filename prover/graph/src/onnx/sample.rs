@@ -257,7 +257,7 @@ fn nearest(b: &mut Builder, x: &Value, len: usize, sampling: Sampling) -> Result
                 return Ok(Value::constant(vec![1.0; x.len()], vec![x.len(), 1], Element::Integer));
             }
             // Half an element away from where the floor steps; a power of two divides exactly.
-            let apart = if period.log2().fract() == 0.0 { 0.0 } else { 0.5 / period };
+            let apart = if libm::log2(period).fract() == 0.0 { 0.0 } else { 0.5 / period };
             let periods = b.affine(&x.with_element(Element::Real), vec![1.0 / period], vec![apart])?;
             let periods = b.floor(&periods)?;
             let turned = b.add((1.0, &x), (-period, &periods))?;

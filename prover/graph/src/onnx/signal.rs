@@ -70,7 +70,7 @@ impl Transform {
                 // Whole turns say nothing.
                 let turn = (n as u128 * k as u128 % self.length as u128) as f64 / self.length as f64;
                 let angle = if self.inverse { 2.0 * PI * turn } else { -2.0 * PI * turn };
-                let (sin, cos) = angle.sin_cos();
+                let (sin, cos) = libm::sincos(angle);
                 // (a + i b) (cos + i sin)
                 let entries = if part == 0 { [cos, sin] } else { [-sin, cos] };
                 matrix.extend(entries[..self.result_parts()].iter().map(|entry| scale * entry));
@@ -197,7 +197,7 @@ fn window(node: &Node<'_>, inputs: &[Option<Value>], cosines: [f64; 3]) -> Resul
     }
     let value = |n: usize| {
         let angle = 2.0 * PI * n as f64 / period as f64;
-        cosines[0] + cosines[1] * angle.cos() + cosines[2] * (2.0 * angle).cos()
+        cosines[0] + cosines[1] * libm::cos(angle) + cosines[2] * libm::cos(2.0 * angle)
     };
     Ok(vec![typed(node, (0..size).map(value).collect(), vec![size])?])
 }
@@ -213,11 +213,11 @@ fn mel_weight_matrix(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>])
     let (bins, dft) = (length(node, bins, roles[0])?, length(node, dft, roles[1])?);
     let rows = dft / 2 + 1;
     b.check_size(&[rows, bins])?;
-    let mel = |hertz: f64| 2595.0 * (1.0 + hertz / 700.0).log10();
+    let mel = |hertz: f64| 2595.0 * libm::log10(1.0 + hertz / 700.0);
     let (low, high) = (mel(lower), mel(upper));
     let step = (high - low) / (bins + 2) as f64;
     let edge = |i: usize| {
-        let hertz = 700.0 * (10f64.powf((low + i as f64 * step) / 2595.0) - 1.0);
+        let hertz = 700.0 * (libm::pow(10.0, (low + i as f64 * step) / 2595.0) - 1.0);
         ((dft + 1) as f64 * hertz / rate).floor()
     };
     let edges: Vec<f64> = (0..bins + 2).map(edge).collect();

@@ -49,7 +49,7 @@ fn widen(graph: &FloatGraph, ranges: &mut Ranges, id: FloatId, (hi, headroom): (
     }
     for node in readers(graph, id) {
         let hi = match &node.op {
-            FloatOp::Function { function: Function::Log, .. } => hi.ln(),
+            FloatOp::Function { function: Function::Log, .. } => libm::log(hi),
             FloatOp::Sqrt => hi.sqrt(),
             FloatOp::Affine { scale, offset } if scale[..] == [4.0] && offset[..] == [0.0] => 4.0 * hi,
             FloatOp::View { .. } => hi,

@@ -55,14 +55,14 @@ fn wanted(graph: &FloatGraph, ranges: &Ranges, exponents: &[i32]) -> Vec<Option<
         let want = match &node.op {
             FloatOp::Indicator { .. } => {
                 let margin = node.inputs.first().map_or(f64::INFINITY, |id| ranges.margin(*id));
-                margin.is_finite().then(|| MARGIN_BITS - margin.log2().floor() as i32)
+                margin.is_finite().then(|| MARGIN_BITS - libm::log2(margin).floor() as i32)
             }
             FloatOp::Affine { scale, .. } if scale.len() > 1 => {
                 let most = scale.iter().fold(0.0f64, |m, s| m.max(s.abs()));
-                is_level(scale).then(|| exponents[node.output.0] + most.log2() as i32)
+                is_level(scale).then(|| exponents[node.output.0] + libm::log2(most) as i32)
             }
             FloatOp::Affine { scale, .. } => {
-                let factor = scale.first().map_or(0.0, |s| s.abs().log2());
+                let factor = scale.first().map_or(0.0, |s| libm::log2(s.abs()));
                 wanted[node.output.0].filter(|_| factor.is_finite()).map(|e| e + factor.ceil() as i32)
             }
             FloatOp::View { .. } => wanted[node.output.0],
@@ -162,7 +162,7 @@ fn levels(graph: &FloatGraph, readers: &[usize], elements: &[f64]) -> Vec<f64> {
     let mut columns = vec![0.0f64; period];
     elements.iter().enumerate().for_each(|(i, v)| columns[i % period] = columns[i % period].max(*v));
     let most = columns.iter().fold(0.0f64, |m, v| m.max(*v));
-    let power = |v: f64| if v > 0.0 { (most / v).log2().floor().min(MOST).exp2() } else { 1.0 };
+    let power = |v: f64| if v > 0.0 { libm::log2(most / v).floor().min(MOST).exp2() } else { 1.0 };
     (0..elements.len()).map(|i| power(columns[i % period])).collect()
 }
 

@@ -176,6 +176,6 @@ pub fn quantise_within(
 
 /// `k` with `|c| = 2^k`.
 fn power_of_two(c: f64) -> Option<i32> {
-    let k = c.abs().log2();
+    let k = libm::log2(c.abs());
     (k.is_finite() && k.fract() == 0.0 && k.exp2() == c.abs()).then_some(k as i32)
 }

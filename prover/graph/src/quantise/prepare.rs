@@ -21,8 +21,8 @@ fn saturation(function: Function) -> Option<f64> {
 /// A bound that a range reaching to `most` resolves: its unit may be so coarse that the bound would be rounded up, out of
 /// the 16 bits of the clamped values.
 fn resolved(bound: f64, most: f64) -> f64 {
-    let unit = ((most + bound).log2().ceil() - 15.0).exp2();
-    let top = bound.log2().ceil().exp2();
+    let unit = (libm::log2(most + bound).ceil() - 15.0).exp2();
+    let top = libm::log2(bound).ceil().exp2();
     bound.min((top - unit).max(top / 2.0))
 }
 
@@ -48,7 +48,7 @@ fn too_steep(range: Range, headroom: f64) -> bool {
     /// Least argument, as a share of the greatest one.
     const STEEPEST: f64 = 1.0 / 1024.0;
     // The middle of the range is brought to the middle of the table.
-    let step = (range.hi * headroom / 2.0).log2().ceil().exp2() / 128.0;
+    let step = libm::log2(range.hi * headroom / 2.0).ceil().exp2() / 128.0;
     range.lo > STEEPEST * range.hi && range.lo < POINTS * step
 }
 
@@ -273,7 +273,7 @@ pub(super) fn centre_functions(graph: &FloatGraph, ranges: &Ranges, headroom: f6
         let observed = ranges.tensor(read);
         let (lo, hi) = (observed.lo.min(0.0) * headroom, observed.hi.max(0.0) * headroom);
         let (half, whole) = ((hi - lo) / 2.0, lo.abs().max(hi.abs()));
-        if half <= 0.0 || half.log2().ceil() >= whole.log2().ceil() {
+        if half <= 0.0 || libm::log2(half).ceil() >= libm::log2(whole).ceil() {
             continue;
         }
         let shift = -(lo + hi) / 2.0;

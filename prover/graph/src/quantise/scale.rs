@@ -53,7 +53,7 @@ pub(super) fn fitting(max_abs: f64, bits: u32) -> i32 {
     }
     // One unit less than the power of two, for the rounding.
     let limit = f64::from(bits).exp2() - 1.0;
-    ((limit / max_abs).log2().floor() as i32).clamp(-MAX_EXPONENT, MAX_EXPONENT)
+    (libm::log2(limit / max_abs).floor() as i32).clamp(-MAX_EXPONENT, MAX_EXPONENT)
 }
 
 /// Exponents from calibration, equal among tensors that one view joins.

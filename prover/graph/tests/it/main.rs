@@ -1,4 +1,5 @@
 //! From ONNX files to integers: operators on every stage, models, the executor, and what is refused.
+#![allow(clippy::disallowed_methods, reason = "the functions of another library are what values are compared with")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, unreachable_pub, missing_docs)]
 
 mod audit;

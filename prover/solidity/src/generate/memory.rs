@@ -1,11 +1,7 @@
 //! Where the generated verifier keeps its values.
 
-use crate::error::{Error, Result};
-
 /// First address that the verifier uses: Solidity's free memory when an external function starts.
 pub(crate) const BASE: usize = 0x80;
-/// Commitment addresses are kept in tables of two bytes each.
-const LIMIT: usize = 1 << 16;
 
 /// Hands out memory in order; nothing is ever given back.
 pub(crate) struct Memory {
@@ -22,13 +18,5 @@ impl Memory {
         let address = self.next;
         self.next += 32 * count;
         address
-    }
-
-    /// Refuses a plan whose addresses do not fit the tables.
-    pub(crate) fn check(&self) -> Result<()> {
-        if self.next > LIMIT {
-            return Err(Error::MemoryTooLarge { bytes: self.next, limit: LIMIT });
-        }
-        Ok(())
     }
 }

@@ -13,9 +13,8 @@ use super::key::{KeyPoint, KeyWord};
 use super::program::Id;
 use super::shape::{Commitment, RotationSet};
 use super::transcript::Challenge;
-use super::writer::{F, PAIRING, S, Writer, line};
+use super::writer::{F, H2, S, Writer, line};
 use crate::error::Result;
-use crate::word;
 
 /// The points of the opening argument, as differences to `u`.
 pub(crate) struct Points {
@@ -77,12 +76,12 @@ struct Scalars {
 pub(crate) fn write(writer: &mut Writer<'_>, values: &Values) -> Result<()> {
     line!(writer, "// Scalars of the opening argument.");
     let scalars = scalars(writer, values);
-    let tables = commitments(writer, values);
+    let sets = commitments(writer, values);
     line!(writer, "// F = sum of all commitments, the rest of the proof, and the pairing.");
     let shplonk_y = writer.transcript.challenge(Challenge::ShplonkY);
     line!(writer, "mstore({:#x}, mload({shplonk_y:#x}))", S + 0x40);
-    for (i, (from, to)) in tables.into_iter().enumerate() {
-        line!(writer, "horner({from:#x}, {to:#x})");
+    for (i, points) in sets.iter().enumerate() {
+        horner(writer, points);
         if i == 0 {
             line!(writer, "mcopy({F:#x}, {S:#x}, 0x40)");
         } else {
@@ -143,13 +142,12 @@ fn scalars(writer: &mut Writer<'_>, values: &Values) -> Scalars {
     Scalars { sets, generator, h1 }
 }
 
-/// Lays out the key's commitments and the tables of addresses, joins the quotient's pieces; returns
-/// one table a rotation set.
-fn commitments(writer: &mut Writer<'_>, values: &Values) -> Vec<(usize, usize)> {
-    line!(writer, "// Commitments of the key, and the order in which all are joined.");
+/// Lays out the key's commitments, joins the quotient's pieces; returns the addresses of the commitments of each
+/// rotation set.
+fn commitments(writer: &mut Writer<'_>, values: &Values) -> Vec<Vec<usize>> {
+    line!(writer, "// Commitments of the key, and the quotient's pieces joined.");
     let quotient = writer.memory.words(2);
-    let pieces = writer.transcript.quotient_pieces();
-    let mut lists = vec![pieces];
+    let mut sets = Vec::new();
     for set in &values.points.sets {
         let members = set.members.iter().map(|(commitment, _)| match *commitment {
             Commitment::Quotient => quotient,
@@ -160,35 +158,21 @@ fn commitments(writer: &mut Writer<'_>, values: &Values) -> Vec<(usize, usize)> 
             Commitment::Random => writer.transcript.random(),
             Commitment::Lookup(index, polynomial) => writer.transcript.lookup(index, polynomial),
         });
-        lists.push(members.collect());
+        sets.push(members.collect());
     }
-    let tables = tables(writer, &lists);
-    let (from, to) = tables[0];
     line!(writer, "mstore({:#x}, mload({:#x}))", S + 0x40, values.xn);
-    line!(writer, "horner({from:#x}, {to:#x})");
+    horner(writer, &writer.transcript.quotient_pieces());
     line!(writer, "mcopy({quotient:#x}, {S:#x}, 0x40)");
-    tables[1..].to_vec()
+    sets
 }
 
-/// Writes the addresses of each list, last first, two bytes each. A table is read by loading the
-/// word that ends with the wanted entry, so its bounds are 30 bytes before its entries.
-fn tables(writer: &mut Writer<'_>, lists: &[Vec<usize>]) -> Vec<(usize, usize)> {
-    let mut bytes: Vec<u8> = Vec::new();
-    let mut bounds = Vec::new();
-    for list in lists {
-        let start = bytes.len();
-        for address in list.iter().rev() {
-            bytes.extend([(address >> 8) as u8, *address as u8]);
-        }
-        bounds.push((start, bytes.len()));
+/// `S = C_0 + k C_1 + k^2 C_2 + ...` of the points at these addresses, `k` behind `S`.
+fn horner(writer: &mut Writer<'_>, points: &[usize]) {
+    let Some((last, others)) = points.split_last() else { return };
+    line!(writer, "mcopy({S:#x}, {last:#x}, 0x40)");
+    for point in others.iter().rev() {
+        line!(writer, "horner({point:#x})");
     }
-    let base = writer.memory.words(bytes.len().div_ceil(32));
-    for (i, chunk) in bytes.chunks(32).enumerate() {
-        let mut entries = [0u8; 32];
-        entries[..chunk.len()].copy_from_slice(chunk);
-        line!(writer, "mstore({:#x}, {})", base + 32 * i, word::literal(&entries));
-    }
-    bounds.into_iter().map(|(from, to)| (base + from - 30, base + to - 30)).collect()
 }
 
 fn pairing(writer: &mut Writer<'_>, scalars: &Scalars) {
@@ -201,13 +185,13 @@ fn pairing(writer: &mut Writer<'_>, scalars: &Scalars) {
     line!(writer, "mstore({:#x}, 2)", generator + 32);
     line!(writer, "accumulate({generator:#x}, mload({:#x}))", scalars.generator);
     line!(writer, "accumulate({h1:#x}, mload({:#x}))", scalars.h1);
-    line!(writer, "calldatacopy({PAIRING:#x}, {h2}, 0x40)");
-    line!(writer, "accumulate({PAIRING:#x}, mload({u:#x}))");
+    line!(writer, "calldatacopy({H2:#x}, {h2}, 0x40)");
+    line!(writer, "accumulate({H2:#x}, mload({u:#x}))");
     let failed = Failure::PrecompileFailed.yul();
     let rejected = Failure::ProofRejected.yul();
     line!(
         writer,
-        "if iszero(and(eq(returndatasize(), 0x20), staticcall(gas(), 8, {PAIRING:#x}, 0x180, 0x00, 0x20))) {{ fail1({failed}, 8) }}"
+        "if iszero(and(eq(returndatasize(), 0x20), staticcall(gas(), 8, {F:#x}, 0x180, 0x00, 0x20))) {{ fail1({failed}, 8) }}"
     );
     line!(writer, "if iszero(eq(mload(0x00), 1)) {{ fail({rejected}) }}");
 }

@@ -18,12 +18,16 @@ use crate::word;
 
 /// Sum of commitments: x, y, and the scalar that it is multiplied with.
 pub(crate) const S: usize = BASE;
-/// Input of one addition: two points.
+/// Input of one addition: two points. Also input of a multiplication that is not of `S`.
 pub(crate) const T: usize = S + 0x60;
-/// Input of the pairing: `(h2, s G2)`, `(F, -G2)`.
-pub(crate) const PAIRING: usize = T + 0x80;
-/// The point that the opening argument comes down to.
-pub(crate) const F: usize = PAIRING + 0xc0;
+/// What is added to `F`, which lies behind it.
+pub(crate) const MULTIPLE: usize = T + 0x80;
+/// The point that the opening argument comes down to. Input of the pairing: `(F, -G2)`, `(h2, s G2)`.
+pub(crate) const F: usize = MULTIPLE + 0x40;
+/// The last point of the proof.
+pub(crate) const H2: usize = F + 0xc0;
+/// Behind `s G2`.
+const FIXED_END: usize = H2 + 0xc0;
 /// Where the instances start in calldata: selector, two offsets, one length.
 const INSTANCES_START: usize = 0x64;
 /// Comparisons joined in one statement.
@@ -71,8 +75,8 @@ pub(crate) use line;
 /// Writes the body of `verify`: for a key, or for every key of a shape.
 pub(crate) fn write<'a>(shape: &'a Shape<'a>, key: Option<&'a KeyValues<'a>>) -> Result<Plan> {
     let mut memory = Memory::new();
-    // S, T and the pairing's input lie at fixed addresses at the start.
-    memory.words(3 + 4 + 12);
+    // What lies at fixed addresses.
+    memory.words((FIXED_END - BASE) / 32);
     let key = match key {
         Some(values) => KeyAccess::Constants(values),
         None => {
@@ -90,7 +94,6 @@ pub(crate) fn write<'a>(shape: &'a Shape<'a>, key: Option<&'a KeyValues<'a>>) ->
     writer.scalars();
     let values = writer.evaluate()?;
     opening::write(&mut writer, &values)?;
-    writer.memory.check()?;
     let top = format!("{:#x}", writer.memory.words(0));
     Ok(Plan { body: indent(&writer.out.replace(TOP, &top)), proof_bytes, evals })
 }

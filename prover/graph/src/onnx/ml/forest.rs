@@ -190,7 +190,7 @@ impl Forest {
         }
         let most = self.leaves.iter().flatten().map(|(_, w)| w.abs()).fold(0.0, f64::max);
         let bound = most * self.roots.len() as f64 + base.iter().map(|v| v.abs()).fold(0.0, f64::max);
-        let scale = if bound > 0.0 { (SUM_BITS - bound.log2()).floor().clamp(-30.0, 60.0) as i32 } else { 0 };
+        let scale = if bound > 0.0 { (SUM_BITS - libm::log2(bound)).floor().clamp(-30.0, 60.0) as i32 } else { 0 };
         let values = {
             let bits = self.bits(b, x, &mut parts)?;
             self.by_choices(b, (&mut parts, &plan, &bits), scale)?
