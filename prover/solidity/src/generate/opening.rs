@@ -14,7 +14,6 @@ use super::program::Id;
 use super::shape::{Commitment, RotationSet};
 use super::transcript::Challenge;
 use super::writer::{F, H2, S, Writer, line};
-use crate::error::Result;
 
 /// The points of the opening argument, as differences to `u`.
 pub(crate) struct Points {
@@ -73,7 +72,7 @@ struct Scalars {
 }
 
 /// Writes the opening argument.
-pub(crate) fn write(writer: &mut Writer<'_>, values: &Values) -> Result<()> {
+pub(crate) fn write(writer: &mut Writer<'_>, values: &Values) {
     line!(writer, "// Scalars of the opening argument.");
     let scalars = scalars(writer, values);
     let sets = commitments(writer, values);
@@ -89,7 +88,6 @@ pub(crate) fn write(writer: &mut Writer<'_>, values: &Values) -> Result<()> {
         }
     }
     pairing(writer, &scalars);
-    Ok(())
 }
 
 fn scalars(writer: &mut Writer<'_>, values: &Values) -> Scalars {

@@ -93,7 +93,7 @@ pub(crate) fn write<'a>(shape: &'a Shape<'a>, key: Option<&'a KeyValues<'a>>) ->
     writer.points();
     writer.scalars();
     let values = writer.evaluate()?;
-    opening::write(&mut writer, &values)?;
+    opening::write(&mut writer, &values);
     let top = format!("{:#x}", writer.memory.words(0));
     Ok(Plan { body: indent(&writer.out.replace(TOP, &top)), proof_bytes, evals })
 }
