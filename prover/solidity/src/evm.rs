@@ -14,7 +14,7 @@ use crate::generate::Failure;
 use crate::model::Key;
 use crate::profile::{GasPart, Profiler, SourceParts};
 
-/// Gas limit of every transaction: the cap of EIP-7825.
+/// Gas limit of a transaction for which nobody says another: the cap of EIP-7825.
 const GAS_LIMIT: u64 = 1 << 24;
 /// Gas that every transaction costs.
 const TRANSACTION_GAS: u64 = 21_000;
@@ -46,6 +46,7 @@ pub struct Evm {
 pub struct DeployedVerifier {
     database: CacheDB<EmptyDB>,
     rules: Rules,
+    gas_limit: u64,
     address: Address,
     runtime: Bytes,
     deploy_gas: u64,
@@ -119,7 +120,7 @@ impl Evm {
     }
 
     fn deploy_beside(&self, mut database: CacheDB<EmptyDB>, creation: &[u8]) -> Result<DeployedVerifier> {
-        let tx = transaction(TxKind::Create, Bytes::copy_from_slice(creation))?;
+        let tx = transaction(TxKind::Create, creation, GAS_LIMIT)?;
         let refused = |reason: String| Error::Deployment { reason };
         let mut evm = Context::mainnet()
             .with_db(&mut database)
@@ -133,11 +134,17 @@ impl Evm {
         };
         let account = database.load_account(address).map_err(|e| refused(e.to_string()))?;
         let runtime = account.info.code.as_ref().map(|code| code.original_bytes()).unwrap_or_default();
-        Ok(DeployedVerifier { database, rules: self.rules, address, runtime, deploy_gas })
+        Ok(DeployedVerifier { database, rules: self.rules, gas_limit: GAS_LIMIT, address, runtime, deploy_gas })
     }
 }
 
 impl DeployedVerifier {
+    /// The verifier, called with `gas` as every transaction's limit. Without this it is the cap of EIP-7825, 2^24.
+    #[must_use]
+    pub fn with_gas_limit(self, gas: u64) -> Self {
+        DeployedVerifier { gas_limit: gas, ..self }
+    }
+
     /// Sends calldata to the verifier in a transaction of its own; nothing is kept afterwards.
     ///
     /// # Errors
@@ -172,7 +179,7 @@ impl DeployedVerifier {
     /// # Errors
     /// The transaction is refused before it runs.
     pub fn profile(&self, calldata: &[u8], parts: &SourceParts) -> Result<Vec<GasPart>> {
-        let tx = transaction(TxKind::Call(self.address), Bytes::copy_from_slice(calldata))?;
+        let tx = transaction(TxKind::Call(self.address), calldata, self.gas_limit)?;
         let mut profiler = Profiler::new(parts);
         let mut database = self.database.clone();
         let mut evm = Context::mainnet()
@@ -248,7 +255,7 @@ impl DeployedVerifier {
     }
 
     fn call(&self, calldata: &[u8]) -> Result<ExecutionResult> {
-        let tx = transaction(TxKind::Call(self.address), Bytes::copy_from_slice(calldata))?;
+        let tx = transaction(TxKind::Call(self.address), calldata, self.gas_limit)?;
         let mut database = self.database.clone();
         let mut evm = Context::mainnet()
             .with_db(&mut database)
@@ -275,11 +282,11 @@ fn configure(cfg: &mut revm::context::CfgEnv, rules: Rules) {
     cfg.disable_nonce_check = true;
 }
 
-fn transaction(kind: TxKind, data: Bytes) -> Result<TxEnv> {
+fn transaction(kind: TxKind, data: &[u8], gas_limit: u64) -> Result<TxEnv> {
     TxEnv::builder()
         .kind(kind)
-        .data(data)
-        .gas_limit(GAS_LIMIT)
+        .data(Bytes::copy_from_slice(data))
+        .gas_limit(gas_limit)
         .build()
         .map_err(|e| Error::Transaction { reason: format!("{e:?}") })
 }

@@ -70,14 +70,8 @@ impl Case {
         let calldata = encode_calldata(&instances, &proof);
         assert!(verifier.verify(&calldata).unwrap().verified);
         let words = proof.len() / 32;
-        let cs = keyed.vk().cs();
-        let columns = cs.permutation().get_columns().len();
-        let pieces = keyed.vk().get_domain().get_quotient_poly_degree();
-        let products = columns.div_ceil(pieces - 1);
-        let start = 2 * (cs.num_advice_columns() + products + 1 + pieces);
-        let scalars = start..words - 4;
-        let queries = cs.advice_queries().len() + cs.fixed_queries().len();
-        assert_eq!(scalars.len(), queries + 1 + columns + 3 * products - 1);
+        let scalars = keyed.scalars();
+        assert_eq!(scalars.end, words - 4, "two points end the proof");
         Case { verifier, calldata, instances: instances.len(), proof_words: words, scalars }
     }
 }
@@ -109,6 +103,8 @@ macro_rules! for_both_forms {
 for_both_forms!(
     a_scalar_that_is_not_reduced_is_named,
     a_point_that_is_not_one_is_named,
+    a_gas_limit_of_a_million_pays_for_the_name,
+    no_gas_limit_makes_a_false_proof_true,
     every_word_of_the_proof_counts,
     swapped_commitments_are_refused,
     every_instance_counts,
@@ -149,6 +145,43 @@ fn a_point_that_is_not_one_is_named(case: &Case) {
         // On the curve, but another point.
         expect(&case.with(&[(word + 1, q - y)]), "ProofRejected", &[]);
         expect(&case.with(&[(word, U256::from(1)), (word + 1, U256::from(2))]), "ProofRejected", &[]);
+    }
+}
+
+/// A precompile that refuses takes all gas that it is given.
+fn a_gas_limit_of_a_million_pays_for_the_name(case: &Case) {
+    let verifier = case.verifier.clone().with_gas_limit(1_000_000);
+    for word in case.points() {
+        let mut calldata = case.calldata.clone();
+        calldata[case.at(word + 1).end - 1] ^= 1;
+        let outcome = verifier.verify(&calldata).unwrap();
+        expect(&outcome, "PointNotOnCurve", &[word as u64]);
+    }
+}
+
+/// Who submits chooses the gas, and so the call that runs out of it.
+fn no_gas_limit_makes_a_false_proof_true(case: &Case) {
+    let honest = case.verifier.verify(&case.calldata).unwrap();
+    let first = case.proof_start();
+    let mut scalar = case.calldata.clone();
+    scalar[case.at(case.scalars.start).end - 1] ^= 1;
+    let mut point = case.calldata.clone();
+    point[case.at(1).end - 1] ^= 1;
+    let mut swapped = case.calldata.clone();
+    swapped[first..first + 128].rotate_left(64);
+    // A call keeps a 64th back from what it calls, so that an honest proof needs somewhat more than it takes.
+    let enough = honest.gas + honest.gas / 32;
+    let limits: Vec<u64> =
+        (honest.gas - honest.execution_gas..enough).step_by(997).chain([enough, 2 * enough]).collect();
+    assert!(limits.len() > 100, "{limits:?}");
+    for limit in limits {
+        let verifier = case.verifier.clone().with_gas_limit(limit);
+        let verified = verifier.verify(&case.calldata).unwrap().verified;
+        assert!(!verified || limit >= honest.gas, "verified with {limit} of {} gas", honest.gas);
+        assert!(verified || limit < enough, "{limit} gas do not pay for an honest proof");
+        for calldata in [&scalar, &point, &swapped] {
+            assert!(!verifier.verify(calldata).unwrap().verified, "accepted with {limit} gas");
+        }
     }
 }
 

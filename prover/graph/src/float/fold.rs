@@ -2,6 +2,7 @@
 //! into the operation that they follow, and what nobody reads is dropped.
 
 use super::{Activation, Element, FloatGraph, FloatId, FloatNode, FloatOp, FloatSource, eval::one_or_each};
+use crate::int::power_of_two;
 
 /// Runs the passes until none of them changes anything.
 pub(super) fn simplify(mut graph: FloatGraph) -> FloatGraph {
@@ -294,7 +295,7 @@ impl Map<'_> {
                 offset: offset.iter().map(|x| x * s + o).collect(),
             }),
             // The coefficient of a product of two tensors has few bits: a power of two loses nothing.
-            FloatOp::Mul { c } if o == 0.0 && libm::log2(s.abs()).fract() == 0.0 => Some(FloatOp::Mul { c: c * s }),
+            FloatOp::Mul { c } if o == 0.0 && power_of_two(s).is_some() => Some(FloatOp::Mul { c: c * s }),
             FloatOp::Sum { group, c } if o == 0.0 => Some(FloatOp::Sum { group: *group, c: c * s }),
             FloatOp::MatMul { .. } | FloatOp::Function { .. } if s == 1.0 && o == 0.0 => Some(op.clone()),
             _ => None,

@@ -18,6 +18,7 @@ pub(crate) use interval::{BIT, QUOTIENT, one_or_each};
 pub use linear::{Conv2d, LinearShape};
 pub use op::{Condition, INTERPOLATION_POINTS, IntNode, IntOp, Rescale, RescaleKind, SEGMENT_BITS, Source};
 pub use packing::{Packing, PackingError, WORD_BITS, Word};
+pub(crate) use tensor::power_of_two;
 pub use tensor::{IntTensor, Interval, ScaleExp, TensorId, Visibility};
 
 use serde::{Deserialize, Serialize};

@@ -19,6 +19,13 @@ impl ScaleExp {
     }
 }
 
+/// `k` with `|c| = 2^k`, for normal numbers: a product with such a number, or a quotient, is exact.
+pub(crate) fn power_of_two(c: f64) -> Option<i32> {
+    const MANTISSA: u64 = (1 << (f64::MANTISSA_DIGITS - 1)) - 1;
+    let biased = (c.abs().to_bits() >> (f64::MANTISSA_DIGITS - 1)) as i32;
+    (c.is_normal() && c.to_bits() & MANTISSA == 0).then_some(biased - (f64::MAX_EXP - 1))
+}
+
 /// Index of a tensor in its graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -95,5 +102,25 @@ impl IntTensor {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::power_of_two;
+
+    #[test]
+    fn powers_of_two_are_told_from_their_neighbours() {
+        for k in [f64::MIN_EXP - 1, -30, -1, 0, 1, 10, 52, f64::MAX_EXP - 1] {
+            let power = f64::from(k).exp2();
+            assert_eq!(power_of_two(power), Some(k));
+            assert_eq!(power_of_two(-power), Some(k));
+            for other in [power.next_up(), power.next_down(), -power.next_up(), 3.0 * power] {
+                assert_eq!(power_of_two(other), None, "{other:e}, near 2^{k}");
+            }
+        }
+        for none in [0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, f64::MIN_POSITIVE / 2.0] {
+            assert_eq!(power_of_two(none), None, "{none}");
+        }
     }
 }

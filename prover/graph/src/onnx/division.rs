@@ -10,6 +10,7 @@ use super::{Lowering, Node, elementwise::pair};
 use crate::{
     GraphError,
     float::{Builder, Element, Value},
+    int::power_of_two,
 };
 
 /// Elements that share a divisor, from which on it is inverted once instead of dividing by it each time: the quotient
@@ -79,7 +80,7 @@ fn modulo(b: &mut Builder, node: &Node<'_>, inputs: &[Option<Value>]) -> Result<
     not_zero(node, y)?;
     let of_dividend = node.flag("fmod", false)?;
     let power = y.known().and_then(|known| {
-        let first = known.first().copied().filter(|d| libm::log2(*d).fract() == 0.0)?;
+        let first = known.first().copied().filter(|d| power_of_two(*d).is_some())?;
         known.iter().all(|d| *d == first).then_some(first)
     });
     let (x, y) = pair(b, node, x, y)?;

@@ -11,7 +11,7 @@ use super::{Lowering, Node, conv, elementwise::pair, matmul};
 use crate::{
     GraphError,
     float::{Builder, Element, FloatOp, Value},
-    int::Condition,
+    int::{Condition, power_of_two},
 };
 
 pub(super) fn find(operator: &str) -> Option<Lowering> {
@@ -81,7 +81,7 @@ fn rounded(b: &mut Builder, x: &Value, scale: &Value) -> Result<Value, GraphErro
     if let Some(known) = scale.known()
         && let Some(first) = known.first().copied()
         && known.iter().all(|s| *s == first)
-        && libm::log2(first).fract() == 0.0
+        && power_of_two(first).is_some()
     {
         let quotient = b.affine(&x.with_element(Element::Real), vec![1.0 / first], vec![0.0])?;
         return b.round_even(&quotient);

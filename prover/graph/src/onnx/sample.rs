@@ -11,7 +11,7 @@ use super::{
 use crate::{
     GraphError,
     float::{Builder, Element, FloatSource, Value},
-    int::Condition,
+    int::{Condition, power_of_two},
 };
 
 /// Coefficient of the cubic kernel: with it, the kernel is `3/4 q^2 (q - 1) - 2 p^3` of `p = max(0, 1 - |d|)` and
@@ -257,7 +257,7 @@ fn nearest(b: &mut Builder, x: &Value, len: usize, sampling: Sampling) -> Result
                 return Ok(Value::constant(vec![1.0; x.len()], vec![x.len(), 1], Element::Integer));
             }
             // Half an element away from where the floor steps; a power of two divides exactly.
-            let apart = if libm::log2(period).fract() == 0.0 { 0.0 } else { 0.5 / period };
+            let apart = if power_of_two(period).is_some() { 0.0 } else { 0.5 / period };
             let periods = b.affine(&x.with_element(Element::Real), vec![1.0 / period], vec![apart])?;
             let periods = b.floor(&periods)?;
             let turned = b.add((1.0, &x), (-period, &periods))?;

@@ -2,7 +2,7 @@ use super::scale::Adjustments;
 use crate::{
     calibrate::Ranges,
     float::{Element, FloatGraph, FloatId, FloatOp},
-    int::MAX_SHIFT,
+    int::{MAX_SHIFT, power_of_two},
 };
 
 /// Most bits that a tensor gives to the weights of its readers.
@@ -102,7 +102,7 @@ fn collect(
         // These are members of the tensor's class, and visited as such.
         FloatOp::View { .. } | FloatOp::Max { .. } | FloatOp::Select => true,
         FloatOp::Sum { group: n, c } => {
-            let power = super::power_of_two(*c);
+            let power = power_of_two(*c);
             power.is_some_and(|power| {
                 collect(graph, ranges, exponents, node.output, (finer - power, group * n), readers)
             })

@@ -3,7 +3,7 @@ mod integers;
 mod terms;
 
 use super::{
-    Emitted, Prepared, QuantiseOptions, power_of_two,
+    Emitted, Prepared, QuantiseOptions,
     prepare::Notes,
     scale::{Adjustments, Scales, fitting, scales},
     table::{TABLE_SHIFT, table},
@@ -16,6 +16,7 @@ use crate::{
     int::{
         Condition, DENOMINATOR, INTEGER_PACKING, IntGraph, IntNode, IntOp, IntTensor, Interval, MAX_SHIFT, Packing,
         Param, Port, Rescale, RescaleKind, ScaleExp, Source, TENSOR_BITS, TensorId, VALUE_BITS, WIDE_INTEGER_PACKING,
+        power_of_two,
     },
 };
 

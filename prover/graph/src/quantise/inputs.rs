@@ -8,7 +8,7 @@ use super::scale::fitting;
 use crate::{
     calibrate::{Range, Ranges},
     float::{Activation, Element, FloatGraph, FloatId, FloatNode, FloatOp, FloatTensor},
-    int::{LinearShape, VALUE_BITS},
+    int::{LinearShape, VALUE_BITS, power_of_two},
 };
 
 /// Bits of wide inputs; the difference of two values of the most is one of 32 bits.
@@ -89,7 +89,7 @@ fn wanted(graph: &FloatGraph, ranges: &Ranges, exponents: &[i32]) -> Vec<Option<
 
 /// Whether factors are powers of two that differ.
 fn is_level(scale: &[f64]) -> bool {
-    scale.iter().all(|s| super::power_of_two(*s).is_some()) && scale.iter().any(|s| *s != scale[0])
+    scale.iter().all(|s| power_of_two(*s).is_some()) && scale.iter().any(|s| *s != scale[0])
 }
 
 /// Brings the elements of inputs to one magnitude where layers and maps that read them would lose more by

@@ -173,9 +173,3 @@ pub fn quantise_within(
     let _span = tracing::info_span!("quantise", headroom = options.headroom, ?target).entered();
     refine::narrowest((graph, ranges), options, samples, target)
 }
-
-/// `k` with `|c| = 2^k`.
-fn power_of_two(c: f64) -> Option<i32> {
-    let k = libm::log2(c.abs());
-    (k.is_finite() && k.fract() == 0.0 && k.exp2() == c.abs()).then_some(k as i32)
-}

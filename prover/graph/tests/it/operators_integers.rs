@@ -49,6 +49,11 @@ fn division_goes_towards_zero_and_remainders_follow_a_sign() {
         let model = model.node(op, &["a", "b"], "y", &[]).output("y");
         gives((format!("{op} by a constant"), &model), &[&[8.0, -8.0, 0.0]], &[&expected], 0.0);
     }
+    for (divisor, expected) in [(4, [3.0, 1.0, 0.0]), (-4, [-1.0, -3.0, 0.0])] {
+        let model = Onnx::new().typed_input("a", &[3], DataType::Int64).ints("b", &[divisor]);
+        let model = model.node("Mod", &["a", "b"], "y", &[]).output("y");
+        gives((format!("remainder by {divisor}"), &model), &[&[7.0, -7.0, 8.0]], &[&expected], 0.0);
+    }
 }
 
 #[test]
