@@ -81,11 +81,7 @@ fn rebalancer(weights: WeightPlacement) -> Case {
     let source = generator.solidity("Verifier").unwrap();
     let contract = evm.deploy(&compile(&source, &SolcPath::in_repository(&root())).unwrap().creation).unwrap();
     let calldata = encode_calldata(&proof.instances, &proof.bytes);
-    let vk = verifying.halo2();
-    let pieces = vk.get_domain().get_quotient_poly_degree();
-    let products = vk.cs().permutation().get_columns().len().div_ceil(pieces - 1);
-    let points = vk.cs().num_advice_columns() + products + 1 + pieces;
-    let scalars = 2 * points..proof.bytes.len() / 32 - 4;
+    let scalars = verifying.proof_scalars();
     let (native_mutants, evm_mutants) = (Cell::new(0), Cell::new(0));
     Case { key, contract, shared, proof, calldata, scalars, native_mutants, evm_mutants }
 }

@@ -37,12 +37,27 @@ impl Case {
         U256::from_be_slice(&self.calldata[self.at(word)])
     }
 
-    fn with(&self, changes: &[(usize, U256)]) -> EvmOutcome {
+    /// The calldata with other values in the place of words of the proof.
+    fn changed(&self, changes: &[(usize, U256)]) -> Vec<u8> {
         let mut calldata = self.calldata.clone();
         for (word, value) in changes {
             calldata[self.at(*word)].copy_from_slice(&value.to_be_bytes::<32>());
         }
-        let outcome = self.verifier.verify(&calldata).unwrap();
+        calldata
+    }
+
+    /// The calldata with the lowest bit of a word of the proof flipped.
+    fn flipped(&self, word: usize) -> Vec<u8> {
+        self.changed(&[(word, self.word(word) ^ U256::from(1))])
+    }
+
+    /// The calldata with two points of the proof, by their first words, in each other's place.
+    fn swapped(&self, a: usize, b: usize) -> Vec<u8> {
+        self.changed(&[(a, self.word(b)), (a + 1, self.word(b + 1)), (b, self.word(a)), (b + 1, self.word(a + 1))])
+    }
+
+    fn with(&self, changes: &[(usize, U256)]) -> EvmOutcome {
+        let outcome = self.verifier.verify(&self.changed(changes)).unwrap();
         assert!(!outcome.verified, "accepted with {changes:?}");
         outcome
     }
@@ -152,9 +167,7 @@ fn a_point_that_is_not_one_is_named(case: &Case) {
 fn a_gas_limit_of_a_million_pays_for_the_name(case: &Case) {
     let verifier = case.verifier.clone().with_gas_limit(1_000_000);
     for word in case.points() {
-        let mut calldata = case.calldata.clone();
-        calldata[case.at(word + 1).end - 1] ^= 1;
-        let outcome = verifier.verify(&calldata).unwrap();
+        let outcome = verifier.verify(&case.flipped(word + 1)).unwrap();
         expect(&outcome, "PointNotOnCurve", &[word as u64]);
     }
 }
@@ -162,13 +175,7 @@ fn a_gas_limit_of_a_million_pays_for_the_name(case: &Case) {
 /// Who submits chooses the gas, and so the call that runs out of it.
 fn no_gas_limit_makes_a_false_proof_true(case: &Case) {
     let honest = case.verifier.verify(&case.calldata).unwrap();
-    let first = case.proof_start();
-    let mut scalar = case.calldata.clone();
-    scalar[case.at(case.scalars.start).end - 1] ^= 1;
-    let mut point = case.calldata.clone();
-    point[case.at(1).end - 1] ^= 1;
-    let mut swapped = case.calldata.clone();
-    swapped[first..first + 128].rotate_left(64);
+    let falsehoods = [case.flipped(case.scalars.start), case.flipped(1), case.swapped(0, 2)];
     // A call keeps a 64th back from what it calls, so that an honest proof needs somewhat more than it takes.
     let enough = honest.gas + honest.gas / 32;
     let limits: Vec<u64> =
@@ -179,7 +186,7 @@ fn no_gas_limit_makes_a_false_proof_true(case: &Case) {
         let verified = verifier.verify(&case.calldata).unwrap().verified;
         assert!(!verified || limit >= honest.gas, "verified with {limit} of {} gas", honest.gas);
         assert!(verified || limit < enough, "{limit} gas do not pay for an honest proof");
-        for calldata in [&scalar, &point, &swapped] {
+        for calldata in &falsehoods {
             assert!(!verifier.verify(calldata).unwrap().verified, "accepted with {limit} gas");
         }
     }
@@ -213,9 +220,7 @@ fn every_word_of_the_proof_counts(case: &Case) {
 
 fn swapped_commitments_are_refused(case: &Case) {
     for pair in case.points().windows(2) {
-        let (a, b) = (pair[0], pair[1]);
-        let outcome =
-            case.with(&[(a, case.word(b)), (a + 1, case.word(b + 1)), (b, case.word(a)), (b + 1, case.word(a + 1))]);
+        let outcome = case.verifier.verify(&case.swapped(pair[0], pair[1])).unwrap();
         expect(&outcome, "ProofRejected", &[]);
     }
 }

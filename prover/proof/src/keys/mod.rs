@@ -10,6 +10,7 @@ mod file;
 mod layout;
 
 use std::fmt;
+use std::ops::Range;
 
 use halo2_proofs::halo2curves::bn256::{Bn256, Fr, G1Affine, G2Affine};
 use halo2_proofs::plonk::{self, Circuit, ConstraintSystem};
@@ -123,21 +124,26 @@ impl VerifyingKey {
         LogRows(self.inner.get_domain().k())
     }
 
-    /// Bytes of each proof under this key.
-    ///
-    /// Points (64 bytes): one an advice column, one a permutation set, the random polynomial, the
-    /// quotient's pieces and the two of the opening. Scalars (32 bytes): one an advice query, one a
-    /// fixed query, the random polynomial's, one a permutation column, three a permutation set but
-    /// two for the last.
+    /// Bytes of each proof under this key: its points before the scalars, the scalars, and the two points of the opening.
     #[must_use]
     pub fn proof_length(&self) -> usize {
+        32 * (self.proof_scalars().end + 4)
+    }
+
+    /// Which words of a proof, of 32 bytes each, are scalars; all others are coordinates.
+    ///
+    /// Points before them: one an advice column, one a permutation set, the random polynomial and the quotient's pieces.
+    /// Scalars: one an advice query, one a fixed query, the random polynomial's, one a permutation column, three a
+    /// permutation set but two for the last.
+    #[must_use]
+    pub fn proof_scalars(&self) -> Range<usize> {
         let cs = self.inner.cs();
         let columns = cs.permutation().get_columns().len();
         let sets = columns.div_ceil(cs.degree().saturating_sub(2).max(1));
         let pieces = self.inner.get_domain().get_quotient_poly_degree();
-        let points = cs.num_advice_columns() + sets + 1 + pieces + 2;
+        let start = 2 * (cs.num_advice_columns() + sets + 1 + pieces);
         let scalars = cs.advice_queries().len() + cs.fixed_queries().len() + 1 + columns + (3 * sets).saturating_sub(1);
-        64 * points + 32 * scalars
+        start..start + scalars
     }
 
     /// Refuses a circuit whose configuration is not the key's.

@@ -74,8 +74,7 @@ impl<'a> Generator<'a> {
     /// Source of a contract `name` with `verify(uint256[],bytes)` and the key inside.
     ///
     /// # Errors
-    /// `name` is not an identifier; a gate reads what the key does not query; the verifier would
-    /// need more memory than its tables can address.
+    /// `name` is not an identifier; a gate reads what the key does not query.
     pub fn solidity(&self, name: &str) -> Result<String> {
         let values = KeyValues::new(&self.shape, self.vk, self.params)?;
         let single = Single {
